@@ -1,0 +1,126 @@
+"""The agent's configuration: one YAML file a host, rendered by Ansible, refused when wrong."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+InterfaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$")]
+MacAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+NetworkAccessIdentifier = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,253}$")]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; its text is one line a field, ready for the user."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkEntry(_Strict):
+    """Who serves one network: a row of the directory (draft, section 3.3: which data is where)."""
+
+    network: str
+    prefix: IPv6Network
+    """Everything the network owns, its mobile pool included."""
+    mobile_pool: IPv6Network
+    """Home network prefixes of this network are /64s out of this pool."""
+    lm: IPv6Address
+    mr: IPv6Address
+
+
+class Directory(_Strict):
+    """Which network owns which addresses, and who serves it."""
+
+    networks: tuple[NetworkEntry, ...]
+
+    def home_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
+        """The network whose mobile pool holds the address or prefix, if any."""
+        first = address.network_address if isinstance(address, IPv6Network) else address
+        return next((n for n in self.networks if first in n.mobile_pool), None)
+
+    def owner_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
+        """The network that owns the address or prefix, fixed or mobile, if any."""
+        first = address.network_address if isinstance(address, IPv6Network) else address
+        return next((n for n in self.networks if first in n.prefix), None)
+
+    def named(self, network: str) -> NetworkEntry:
+        """The entry of a network that is known to be there.
+
+        Raises:
+            KeyError: no network of that name.
+        """
+        for entry in self.networks:
+            if entry.network == network:
+                return entry
+        raise KeyError(network)
+
+
+class MobileNode(_Strict):
+    """The policy profile of one mobile node (RFC 5213, 6.2)."""
+
+    id: NetworkAccessIdentifier
+    link_layer: MacAddress
+
+
+class MobileNodePolicy(_Strict):
+    """Which mobile nodes may use the mobility service."""
+
+    nodes: tuple[MobileNode, ...] = ()
+
+    def by_link_layer(self, link_layer: str) -> MobileNode | None:
+        """The node with that MAC address, if it is known."""
+        return next((n for n in self.nodes if n.link_layer == link_layer), None)
+
+
+class AgentConfig(_Strict):
+    """Everything one agent needs to know."""
+
+    version: Literal[1] = Field(1, alias="schema")
+    host: str
+    network: str
+    address: IPv6Address
+    """Signalling address and tunnel endpoint, on the loopback interface."""
+    uplinks: tuple[InterfaceName, ...] = ()
+    """Interfaces towards the rest of the world."""
+    access_links: tuple[InterfaceName, ...] = ()
+    """Interfaces on which mobile nodes attach, one node a link."""
+    home_block: IPv6Network | None = None
+    """Part of the mobile pool that plain routing brings to this access router."""
+    directory: Directory
+    mobile_nodes: MobileNodePolicy = MobileNodePolicy()
+    functions: dict[str, dict[str, Any]]
+    """Options of each function on this host, by the function's entry-point name."""
+
+
+def describe(error: ValidationError, source: str) -> str:
+    """Say what is wrong in a user's file: one line a field with file, field, expectation, value."""
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"]) or "(top)"
+        got = "" if problem["type"] == "missing" else f", got {problem['input']!r}"
+        lines.append(f"{source}: {where}: {problem['msg']}{got}")
+    return "\n".join(lines)
+
+
+def load(path: Path) -> AgentConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or a field is wrong.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return AgentConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(describe(error, str(path))) from error

@@ -1,0 +1,73 @@
+"""The one shape of every mobility function, and what it may know of its host."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterable, Mapping
+    from ipaddress import IPv6Address
+
+    from dmm_agent.config import Directory, MobileNodePolicy
+    from dmm_agent.functions.effects import Effect
+    from dmm_agent.functions.events import Event
+
+
+class Options(BaseModel):
+    """Options of a function, filled from a profile; unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a function may know: who this host is, who else there is, and the functions beside it."""
+
+    host: str
+    network: str
+    address: IPv6Address
+    """This host's signalling address and tunnel endpoint."""
+    access_links: tuple[str, ...]
+    directory: Directory
+    mobile_nodes: MobileNodePolicy
+    random: random.Random
+    beside: Mapping[str, Function[Any]]
+    """The functions on this host by name, for the ones listed in `requires`."""
+
+
+class Function(abc.ABC, Generic[OptionsT]):
+    """A mobility function: events and the time in, effects out.
+
+    A subclass names itself and its options class, and is registered under that name in the
+    entry-point group ``dmm_agent.functions``.
+    """
+
+    name: ClassVar[str]
+    options_class: ClassVar[type[Options]]
+    requires: ClassVar[frozenset[str]] = frozenset()
+    """Functions that must run on the same host."""
+
+    def __init__(self, context: Context, options: OptionsT) -> None:
+        self.context = context
+        self.options = options
+
+    @abc.abstractmethod
+    def handle(self, event: Event, now: float) -> Iterable[Effect]:
+        """Take one event at `now` (seconds since 1970) and return what is to be done about it.
+
+        An event that does not concern the function returns nothing. Must not raise on any message
+        a peer can send.
+        """
+
+    def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
+        """Rows for `dmmctl`, by table: ``leases``, ``bindings``, ``cache`` or ``attachments``."""
+        del now
+        return {}

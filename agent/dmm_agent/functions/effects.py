@@ -1,0 +1,149 @@
+"""What a mobility function can ask for: the outputs of the sans-I/O core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from dmm_agent.functions.events import Note
+    from dmm_agent.wire import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a Mobility Header message from this host's address to another host's."""
+
+    destination: IPv6Address
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Fire `TimerFired(owner, key)` at `at_s`; replaces an earlier timer of the same owner and key."""
+
+    owner: str
+    key: Hashable
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget a timer; unknown ones are ignored."""
+
+    owner: str
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The prefix is on this access link: forward packets for it there, admit packets from it."""
+
+    prefix: IPv6Network
+    link: str
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRoute:
+    """Packets for the prefix, tunnelled ones included, are encapsulated to `endpoint`."""
+
+    prefix: IPv6Network
+    endpoint: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRoute:
+    """Packets for the prefix that arrive plain are encapsulated to `endpoint`.
+
+    Never applied to packets that were tunnelled here: two caches that point at each other
+    cannot make a loop.
+    """
+
+    prefix: IPv6Network
+    endpoint: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorRoute:
+    """Packets *from* a visiting home network prefix go through its home MR unless a better way is known."""
+
+    prefix: IPv6Network
+    """The visiting home network prefix (a source prefix)."""
+    endpoint: IPv6Address
+    """Tunnel endpoint of the home network's MR."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorShortcut:
+    """Packets from any visiting prefix to this destination prefix are encapsulated to `endpoint`."""
+
+    prefix: IPv6Network
+    """A destination prefix, fixed or at home, in a network other than the visitor's home."""
+    endpoint: IPv6Address
+
+
+Route = Delivery | BindingRoute | CacheRoute | VisitorRoute | VisitorShortcut
+"""Forwarding state. Its identity is its type and its prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Put a route into the data plane, replacing the one of the same type and prefix."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take a route out of the data plane; one that is not there is ignored."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertisedPrefix:
+    """One Prefix Information option (RFC 4861, 4.6.2), on-link clear, autonomous set."""
+
+    prefix: IPv6Network
+    preferred_s: int
+    valid_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advertise:
+    """Send one unicast router advertisement (RFC 4861, 4.2; addresses of RFC 6543) to a mobile node."""
+
+    link: str
+    link_local: IPv6Address
+    prefixes: tuple[AdvertisedPrefix, ...]
+    router_lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask the mobile node on a link whether it is still there (neighbour solicitation)."""
+
+    link: str
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell the other functions on this host something; it arrives before any outside event."""
+
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write one structured event to the log and to `dmmctl events`, and count it."""
+
+    name: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Effect = Send | SetTimer | CancelTimer | Install | Remove | Advertise | Probe | Tell | Record

@@ -1,0 +1,127 @@
+"""What a mobility function can be told: the inputs of the sans-I/O core.
+
+All times are seconds since 1970 as a float; they never come from a clock read in the core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from dmm_agent.wire import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The agent has started; the first event every function gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A Mobility Header message arrived, intact and decoded."""
+
+    source: IPv6Address
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer set earlier with `SetTimer` by the function named `owner` has come due."""
+
+    owner: str
+    key: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A mobile node showed itself on an access link (solicitation, MLD report, neighbour discovery).
+
+    Repeated for as long as the node shows itself; a function must take a repetition in its stride.
+    """
+
+    link: str
+    """Name of the access interface."""
+    link_layer: str
+    """The node's MAC address, lower case, colon separated."""
+    link_local: IPv6Address
+    """The node's link-local address, where unicast router advertisements go."""
+    solicited: bool
+    """Whether the node asked for a router advertisement (RFC 4861, 6.2.6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """An access link lost its carrier: whoever was on it has gone."""
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswered:
+    """The mobile node answered the `Probe` sent on this link: it is still there."""
+
+    link: str
+    link_layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A packet came up an access link with a source address that is not delivered there.
+
+    This is how a network learns of the prefixes a node brought along
+    (`session_discovery: observed`).
+    """
+
+    link: str
+    link_layer: str
+    source: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Intercepted:
+    """A packet passed that mobility routing has no location for yet, or whose location is in use.
+
+    Sampled: at most one for each destination prefix and second.
+    """
+
+    source: IPv6Address
+    destination: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class BindingSet:
+    """Told by `lm` to the functions beside it: a home network prefix is reached at `location`."""
+
+    hnp: IPv6Network
+    location: IPv6Address
+    """Tunnel endpoint of the node that forwards further: another network's MR or an access router."""
+    home: IPv6Address | None
+    """Tunnel endpoint of the home network's MR when the prefix is visiting here, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindingGone:
+    """Told by `lm` to the functions beside it: a binding has ended; plain routing serves the prefix."""
+
+    hnp: IPv6Network
+
+
+Note = BindingSet | BindingGone
+"""What functions on one host tell each other; it never travels."""
+
+Event = (
+    Started
+    | Received
+    | TimerFired
+    | Attached
+    | Detached
+    | ProbeAnswered
+    | Observed
+    | Intercepted
+    | BindingSet
+    | BindingGone
+)
