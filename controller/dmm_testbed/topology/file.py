@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
 from dmm_testbed.topology.addresses import MAX_MOBILE_NODES_PER_NETWORK, MAX_NETWORK_NUMBER
-from dmm_testbed.topology.sentences import NAME_RULE, InputError, Location, sentences_of
-from dmm_testbed.topology.yamlfile import read_mapping
+from dmm_testbed.topology.sentences import NAME_RULE, Location
+from dmm_testbed.topology.yamlfile import StrictModel, read_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +28,7 @@ HostRole = Literal["router", "gateway", "access_router", "anchor", "corresponden
 _MTU = f"a number of bytes from {MIN_MTU} to {MAX_MTU}"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NetworkEntry(_Strict):
+class NetworkEntry(StrictModel):
     """One IP network; its addresses follow from its number."""
 
     number: int = Field(
@@ -43,7 +39,7 @@ class NetworkEntry(_Strict):
     )
 
 
-class HostEntry(_Strict):
+class HostEntry(StrictModel):
     """One host that is there from the start."""
 
     network: Name = Field(description="the name of a network")
@@ -53,7 +49,7 @@ class HostEntry(_Strict):
     gateway: Name | None = Field(None, description="the name of the access router's gateway")
 
 
-class LinkEntry(_Strict):
+class LinkEntry(StrictModel):
     """One point-to-point link, and what it does to packets."""
 
     ends: tuple[Name, Name] = Field(description="the names of two hosts")
@@ -67,7 +63,7 @@ class LinkEntry(_Strict):
     )
 
 
-class MobileNodesEntry(_Strict):
+class MobileNodesEntry(StrictModel):
     """Some mobile nodes that start at the same access router."""
 
     attach: Name = Field(description="the name of the access router where they start")
@@ -83,7 +79,7 @@ class MobileNodesEntry(_Strict):
     )
 
 
-class TopologyFile(_Strict):
+class TopologyFile(StrictModel):
     """A whole topology file."""
 
     plugin: Literal["dmm_topology"] = Field(
@@ -110,12 +106,7 @@ def read_file(path: Path | str) -> TopologyFile:
     Raises:
         InputError: the file cannot be read, or fields are unknown, missing or wrong.
     """
-    data = read_mapping(path)
-    try:
-        return TopologyFile.model_validate(data)
-    except ValidationError as error:
-        sentences = sentences_of(error, TopologyFile, str(path), lambda loc: _place(loc, data))
-        raise InputError(sentences) from error
+    return read_model(path, TopologyFile, _place)
 
 
 def link_name(index: int, ends: Any) -> str:

@@ -132,6 +132,8 @@ class Machine:
     """An access router's gateway."""
     block: IPv6Network | None
     """Part of the mobile pool that plain routing brings to an access router, or to a gateway."""
+    announces: tuple[IPv6Network, ...]
+    """Mobile prefixes that underlay routing brings here."""
     default_route: DefaultRoute | None
     mobile: MobileNode | None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmm_testbed.topology.model import InterfaceKind, Role
+from dmm_testbed.topology.model import InterfaceKind
 
 if TYPE_CHECKING:
     from dmm_testbed.topology.model import (
@@ -40,7 +40,7 @@ def plain_machine(machine: Machine) -> dict[str, Any]:
         "locator": str(machine.network.locator),
         "pool": str(machine.network.mobile_pool),
         "block": _text(machine.block),
-        "announces": announced_prefixes(machine),
+        "announces": [str(prefix) for prefix in machine.announces],
         "loopback": _text(machine.loopback),
         "address": _address(machine),
         "gateway": machine.gateway,
@@ -63,15 +63,6 @@ def plain_machine(machine: Machine) -> dict[str, Any]:
             else None
         ),
     }
-
-
-def announced_prefixes(machine: Machine) -> list[str]:
-    """Mobile prefixes that a machine announces to the underlay."""
-    if machine.role is Role.GATEWAY:
-        return [str(machine.network.mobile_pool)]
-    if machine.role is Role.ACCESS_ROUTER:
-        return [str(machine.block)]
-    return []
 
 
 def _address(machine: Machine) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -42,7 +42,6 @@ def listed(names: Iterable[str]) -> str:
 def sentences_of(
     error: ValidationError,
     model: type[BaseModel],
-    source: str,
     place: Callable[[Location], str],
 ) -> list[str]:
     """Translate what pydantic found into sentences.
@@ -52,21 +51,12 @@ def sentences_of(
     Args:
         error: what pydantic found.
         model: the model that was validated.
-        source: the file's name as the user wrote it.
         place: turns a location in the data into the user's words for it.
     """
-    return [_sentence(problem, model, source, place) for problem in error.errors()]
-
-
-def _sentence(
-    problem: ErrorDetails,
-    model: type[BaseModel],
-    source: str,
-    place: Callable[[Location], str],
-) -> str:
-    location = problem["loc"]
-    owner, field = locate(model, location)
-    return f"{source}: {place(location)}: {_complaint(problem, owner, field)}"
+    return [
+        f"{place(problem['loc'])}: {_complaint(problem, *locate(model, problem['loc']))}"
+        for problem in error.errors()
+    ]
 
 
 def _complaint(
@@ -76,13 +66,11 @@ def _complaint(
         known = field_names(owner) if owner else []
         guess = did_you_mean(str(problem["loc"][-1]), known)
         return f"unknown field{guess or f'; the fields here are {listed(known)}'}"
-    expectation = field.description if field and field.description else None
-    if problem["loc"][-1:] == ("[key]",):
-        expectation = NAME_RULE
+    expectation = _expectation(problem, field)
     if problem["type"] == "missing":
         return f"missing; expected {expectation}" if expectation else "missing"
     got = problem["input"]
-    guess = did_you_mean(got, _choices(field)) if field and isinstance(got, str) else ""
+    guess = did_you_mean(got, _choices(problem, field)) if isinstance(got, str) else ""
     what = f"expected {expectation}" if expectation else problem["msg"]
     return f"{what}, got {got!r}{guess}"
 
@@ -128,5 +116,19 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _choices(field: FieldInfo) -> list[str]:
-    return [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
+def _expectation(problem: ErrorDetails, field: FieldInfo | None) -> str | None:
+    if problem["loc"][-1:] != ("[key]",):
+        return field.description if field else None
+    return NAME_RULE if problem["type"] == "string_pattern_mismatch" else None
+
+
+def _choices(problem: ErrorDetails, field: FieldInfo | None) -> list[str]:
+    if problem["type"] != "literal_error" or field is None:
+        return []
+    return [choice for choice in _literals(field.annotation) if isinstance(choice, str)]
+
+
+def _literals(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for part in get_args(annotation) for choice in _literals(part)]

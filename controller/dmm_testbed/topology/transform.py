@@ -215,12 +215,8 @@ def _hosts(
     for name, host in file.hosts.items():
         network, role = networks[host.network], Role(host.role)
         numbers[network.name] += 1
-        block = None
         if role is Role.ACCESS_ROUTER:
             blocks[network.name] += 1
-            block = addresses.home_block(network.number, blocks[network.name])
-        elif role is Role.GATEWAY:
-            block = addresses.home_block(network.number, 0)
         own_number = numbers[network.name]
         yield Machine(
             name=name,
@@ -229,10 +225,29 @@ def _hosts(
             loopback=addresses.loopback(network.number, own_number) if role.routes else None,
             interfaces=interfaces[name],
             gateway=host.gateway,
-            block=block,
+            block=_block(role, network, blocks[network.name]),
+            announces=_announces(file, host, networks, blocks[network.name]),
             default_route=_default_route(host, interfaces[name]),
             mobile=None,
         )
+
+
+def _block(role: Role, network: Network, access_router: int) -> IPv6Network | None:
+    if role is Role.ACCESS_ROUTER:
+        return addresses.home_block(network.number, access_router)
+    return addresses.home_block(network.number, 0) if role is Role.GATEWAY else None
+
+
+def _announces(
+    file: TopologyFile, host: HostEntry, networks: Mapping[str, Network], access_router: int
+) -> tuple[IPv6Network, ...]:
+    """A network's pool leads to its gateway, or to the anchor of a network without one."""
+    network, role = networks[host.network], Role(host.role)
+    if role is Role.ACCESS_ROUTER:
+        return (addresses.home_block(network.number, access_router),)
+    others = (other.role for other in file.hosts.values() if other.network == host.network)
+    leads = role is Role.GATEWAY or (role is Role.ANCHOR and "gateway" not in others)
+    return (network.mobile_pool,) if leads else ()
 
 
 def _default_route(host: HostEntry, interfaces: tuple[Interface, ...]) -> DefaultRoute | None:
@@ -258,6 +273,7 @@ def _mobile_node(
         interfaces=interfaces,
         gateway=None,
         block=None,
+        announces=(),
         default_route=None,
         mobile=MobileNode(
             addresses.mobile_node_id(node.name),

@@ -1,16 +1,29 @@
-"""Read a user's YAML file, with a sentence for everything that can be wrong before its fields."""
+"""Read a user's YAML file into a model, with a sentence for everything that can be wrong."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dmm_testbed.topology.sentences import InputError
+from dmm_testbed.topology.sentences import InputError, Location, sentences_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_FILE_BYTES = 1 << 20
 """No topology a machine can hold needs more; a wrong file named by mistake may have more."""
+
+
+class StrictModel(BaseModel):
+    """Part of a user's file: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -30,12 +43,30 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_mapping(path: Path | str) -> dict[Any, Any]:
-    """Read a YAML file whose top level is a mapping.
+def read_model(
+    path: Path | str,
+    model: type[ModelT],
+    place: Callable[[Location, dict[Any, Any]], str],
+) -> ModelT:
+    """Read a YAML file and check each of its fields for itself.
+
+    Args:
+        path: the file.
+        model: what it should hold.
+        place: turns a location, in the data read, into the user's words for it.
 
     Raises:
-        InputError: the file is missing or unreadable, not YAML, or no mapping.
+        InputError: the file cannot be read, or fields are unknown, missing or wrong.
     """
+    data = _read_mapping(path)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = sentences_of(error, model, lambda location: place(location, data))
+        raise InputError(f"{path}: {sentence}" for sentence in found) from error
+
+
+def _read_mapping(path: Path | str) -> dict[Any, Any]:
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
