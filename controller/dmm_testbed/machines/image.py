@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "bird2",
-    "bridge-utils",
     "ifupdown",
     "iproute2",
     "iputils-ping",

@@ -25,6 +25,10 @@ mount -n -o remount,bind,rw proc/sys/net
 echo "$name" >/proc/sys/kernel/hostname
 echo "$name" >etc/hostname
 printf '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n' "$name" >etc/hosts
+# As Debian installs it; the user's own interfaces are not here.
+rm -rf etc/network/interfaces.d etc/sysctl.d/*
+mkdir -p etc/network/interfaces.d
+printf 'source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n' >etc/network/interfaces
 
 # The old root ends up on top of the new one, where it can be let go.
 pivot_root . .
