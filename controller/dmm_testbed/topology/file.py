@@ -109,11 +109,10 @@ def read_file(path: Path | str) -> TopologyFile:
     return read_model(path, TopologyFile, _place)
 
 
-def link_name(index: int, ends: Any) -> str:
+def link_name(index: int, ends: object) -> str:
     """How sentences call a link, which has no name: its number in the file and its ends."""
-    if isinstance(ends, (list, tuple)) and ends:
-        return f"link {index + 1} ({', '.join(map(str, ends))})"
-    return f"link {index + 1}"
+    names = [end for end in ends if isinstance(end, str)] if isinstance(ends, (list, tuple)) else []
+    return f"link {index + 1} ({', '.join(names)})" if names else f"link {index + 1}"
 
 
 def mobile_nodes_name(index: int) -> str:

@@ -33,13 +33,14 @@ def profile_mistakes(topology: Topology, profile: Profile, functions: Functions)
         return unknown
     rules = (
         _hosts(topology, profile),
-        _requirements(profile, functions),
+        _requirements(topology, profile, functions),
         _option_owners(profile, functions),
         _function_sections(profile, functions),
-        _networks_served(topology, profile),
     )
-    # Values are checked last: a section of a function that is not placed has no values to check.
-    return list(chain.from_iterable(rules)) or list(_option_values(topology, profile, functions))
+    if wrong := list(chain.from_iterable(rules)):
+        return wrong
+    # What runs where is right by now: only then do missing servers and values mean anything.
+    return [*_networks_served(topology, profile), *_option_values(topology, profile, functions)]
 
 
 def _placed(profile: Profile) -> list[str]:
@@ -71,13 +72,14 @@ def _hosts(topology: Topology, profile: Profile) -> Iterator[str]:
             )
 
 
-def _requirements(profile: Profile, functions: Functions) -> Iterator[str]:
+def _requirements(topology: Topology, profile: Profile, functions: Functions) -> Iterator[str]:
     for role, names in profile.placement.items():
         for name in names:
             if missing := sorted(functions[name].requires.difference(names)):
+                hosts = [m.name for m in topology.machines.values() if m.role == role]
                 yield (
-                    f"placement.{role}: {name} needs {listed(missing)} on the same host; add it "
-                    f"to this list"
+                    f"placement.{role}: {name} needs {listed(missing)} on the same host "
+                    f"({listed(hosts)}); add it to this list"
                 )
 
 

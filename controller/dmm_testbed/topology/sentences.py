@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -19,18 +20,29 @@ Location = tuple[int | str, ...]
 NAME_RULE = "lower-case letters, digits and hyphens, starting with a letter"
 """What a name may be made of."""
 
+MAX_QUOTED = 80
+"""A value longer than these characters is cut where a sentence quotes it."""
+
+_quoting = Repr()
+_quoting.maxstring = _quoting.maxother = MAX_QUOTED
+
 
 class InputError(Exception):
     """A topology or profile that cannot be used, with one sentence for each mistake."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        self.sentences = tuple(sentences)
+        self.sentences = tuple(map(_printable, sentences))
         super().__init__("\n".join(self.sentences))
+
+
+def _printable(sentence: str) -> str:
+    """One line that no terminal takes for a command, whatever a file quoted in it holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question to add to a sentence when something known is spelt nearly like the word."""
-    near = get_close_matches(word, sorted(known), n=1)
+    near = get_close_matches(word, sorted(known), n=1, cutoff=0.8)
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -70,9 +82,17 @@ def _complaint(
     if problem["type"] == "missing":
         return f"missing; expected {expectation}" if expectation else "missing"
     got = problem["input"]
-    guess = did_you_mean(got, _choices(problem, field)) if isinstance(got, str) else ""
-    what = f"expected {expectation}" if expectation else problem["msg"]
-    return f"{what}, got {got!r}{guess}"
+    choices = _choices(problem, field)
+    guess = did_you_mean(got, choices) if isinstance(got, str) else ""
+    if expectation is None and choices:
+        expectation = f"one of {listed(choices)}"
+    what = f"expected {expectation}" if expectation else _in_our_words(problem["msg"])
+    return f"{what}, got {_shortened(got)}{guess}"
+
+
+def _shortened(value: object) -> str:
+    text = _quoting.repr(value)  # bounded: aliases in YAML can make a short file a huge value
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 3]}..."
 
 
 def locate(
@@ -120,6 +140,10 @@ def _expectation(problem: ErrorDetails, field: FieldInfo | None) -> str | None:
     if problem["loc"][-1:] != ("[key]",):
         return field.description if field else None
     return NAME_RULE if problem["type"] == "string_pattern_mismatch" else None
+
+
+def _in_our_words(message: str) -> str:
+    return message.replace("Input should be", "expected", 1)
 
 
 def _choices(problem: ErrorDetails, field: FieldInfo | None) -> list[str]:

@@ -38,7 +38,10 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             first = lines.setdefault(key.value, line)
             if first != line:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value} is already there on line {first}", key.start_mark
+                    None,
+                    None,
+                    f"expected each name once; {key.value} is already on line {first}",
+                    key.start_mark,
                 )
         return super().construct_mapping(node, deep)
 
@@ -82,6 +85,8 @@ def _read_mapping(path: Path | str) -> dict[Any, Any]:
         raise InputError([f"{path}: {_at(error)}"]) from error
     except yaml.YAMLError as error:
         raise InputError([f"{path}: not YAML: {error}"]) from error
+    except RecursionError as error:
+        raise InputError([f"{path}: nested too deeply"]) from error
     if not isinstance(data, dict):
         raise InputError([f"{path}: expected fields and values (a YAML mapping) at the top level"])
     return data
