@@ -33,12 +33,9 @@ class ActionModule(ActionBase):
                 "topology": {"type": "str"},
                 "machines": {"type": "list", "elements": "str"},
                 "links": {"type": "list", "elements": "dict", "default": []},
-                "agent_source": {"type": "path"},
-                "agent_requirements": {"type": "path"},
+                "agent_bundle": {"type": "path"},
             },
-            required_if=[
-                ("state", "present", ("topology", "machines", "agent_source", "agent_requirements"))
-            ],
+            required_if=[("state", "present", ("topology", "machines", "agent_bundle"))],
         )
         act = self._present if arguments["state"] == "present" else self._absent
         try:
@@ -57,10 +54,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             plan = lab.plan(name, spec)
             return {"changed": plan.build, "running": not plan.build, "msg": plan.reason}
-        source = lab.AgentSource(
-            Path(arguments["agent_source"]), Path(arguments["agent_requirements"])
-        )
-        done = lab.up(name, spec, source, _display.display)
+        done = lab.up(name, spec, Path(arguments["agent_bundle"]), _display.display)
         for warning in done.warnings:
             _display.warning(warning)
         return {"changed": done.build, "running": True, "msg": done.reason}

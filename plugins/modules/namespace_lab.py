@@ -32,11 +32,8 @@ options:
         end), and optionally C(mtu) and C(impairments) (C(delay_ms), C(loss_percent), C(rate_mbit)).
     type: list
     elements: dict
-  agent_source:
-    description: Directory of the agent's Python project, for the machine image.
-    type: path
-  agent_requirements:
-    description: File with the agent's pinned dependencies.
+  agent_bundle:
+    description: Archive with the agent, for the machine image; see M(agent_bundle).
     type: path
 attributes:
   check_mode:
@@ -51,8 +48,7 @@ EXAMPLES = r"""
     machines: [a, b]
     links:
       - {ends: [a, b], mtu: 1600}
-    agent_source: agent
-    agent_requirements: requirements-agent.txt
+    agent_bundle: "{{ bundle.path }}"
 """
 
 RETURN = r"""

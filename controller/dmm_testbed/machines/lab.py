@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from dmm_testbed.machines import bundle, image, links, probe, process, state
+from dmm_testbed.machines import image, links, probe, process, state
 from dmm_testbed.machines.errors import MachineError
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 _PROBE = "probe"
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSource:
-    """Where the agent comes from: its project directory and its pinned dependencies."""
-
-    directory: Path
-    requirements: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +61,13 @@ def plan(lab: str, spec: LabSpec) -> Plan:
     return Plan(False, False, f"lab {lab} runs with {len(alive)} machines", record.warnings)
 
 
-def up(lab: str, spec: LabSpec, agent: AgentSource, progress: Progress) -> Plan:
+def up(lab: str, spec: LabSpec, agent: Path, progress: Progress) -> Plan:
     """Build a lab if it does not run as wanted.
 
     Args:
         lab: its name.
         spec: what it shall consist of.
-        agent: the agent to have in the machine image.
+        agent: archive with the agent to have in the machine image (see `bundle`).
         progress: gets a line for each thing that takes time.
 
     Returns:
@@ -90,12 +82,11 @@ def up(lab: str, spec: LabSpec, agent: AgentSource, progress: Progress) -> Plan:
         if not needed.build:
             return needed
         packages = image.packages_layer(progress)
-        archive, _ = bundle.agent_bundle(agent.directory, agent.requirements, progress)
         if needed.clean:
             progress(needed.reason)
             _remove(lab)
         try:
-            warnings = _build(lab, spec, packages, archive, progress)
+            warnings = _build(lab, spec, packages, agent, progress)
         except BaseException:
             _remove(lab)
             raise
