@@ -203,7 +203,7 @@ class _NoTableLeftError(Exception):
 
 
 def _visitor_rule(prefix: IPv6Network, table: int) -> Rule:
-    return Rule(places.RULE_VISITOR, table=table, source=prefix)
+    return Rule(places.RULE_VISITOR, table=table, source=prefix, mark_mask=places.MARK_MASK)
 
 
 def _is_visitor_default(route: KernelRoute) -> bool:

@@ -48,7 +48,9 @@ if TYPE_CHECKING:
 
 SIOCGIFMTU = 0x8921
 DEFAULT_MTU = 1500
+SMALLEST_MTU, LARGEST_MTU = 1280, 65535
 
+OUTER_HEADER_BYTES = 40
 ROUTING_HEADER_BYTES = 24
 """The kernel reserves room for the routing header of one segment that `encap.red` leaves out."""
 
@@ -133,10 +135,18 @@ def _tunnel_device(netlink: Netlink, mtu: int) -> int:
     return index
 
 
+def mobile_node_mtu(uplinks: Sequence[str]) -> int:
+    """The largest packet that fits the narrowest uplink with an outer header around it."""
+    return max(_narrowest(uplinks) - OUTER_HEADER_BYTES, SMALLEST_MTU)
+
+
 def _tunnel_mtu(uplinks: Sequence[str]) -> int:
     """The MTU that makes encapsulating routes fit the narrowest uplink exactly."""
-    mtus = [mtu for mtu in map(_mtu_of, uplinks) if mtu is not None]
-    return min(mtus, default=DEFAULT_MTU) + ROUTING_HEADER_BYTES
+    return min(_narrowest(uplinks) + ROUTING_HEADER_BYTES, LARGEST_MTU)
+
+
+def _narrowest(uplinks: Sequence[str]) -> int:
+    return min((mtu for mtu in map(_mtu_of, uplinks) if mtu is not None), default=DEFAULT_MTU)
 
 
 def _mtu_of(interface: str) -> int | None:
