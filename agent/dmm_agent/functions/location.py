@@ -381,7 +381,7 @@ class LocationManager(Function[LocationOptions]):
             if binding is None or binding.home_lm != source:
                 continue
             if time is not None and time.units <= self._bindings.newest(hnp):
-                status = RevocationStatus.FAILED_MN_ATTACHED
+                status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
                 continue
             status = RevocationStatus.SUCCESS
             yield from self._drop(hnp)
@@ -452,7 +452,7 @@ class LocationManager(Function[LocationOptions]):
         if was is not None and displaced_by is not None:
             time = displaced_by.first(Timestamp) or Timestamp.at(now)
             yield from self._notices.revoke(was, known.hnp, known.mn_id, time, now)
-        yield from self._notices.answer_changed(known.hnp, known.mn_id, now)
+        yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, now)
 
     def _seen_from_outside(self, binding: Binding | None) -> IPv6Address | None:
         """The other network's MR that a prefix is reached through; None while it is in this one."""

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import (
-    BindingRevocationFlag,
     BindingRevocationIndication,
     HomeNetworkPrefix,
     MobileNodeIdentifier,
+    RevocationFlag,
     RevocationTrigger,
     Timestamp,
     UpdateNotification,
@@ -56,10 +56,15 @@ class Notices:
         """How many answers given out are still alive."""
         return sum(until > now for askers in self._askers.values() for until in askers.values())
 
-    def answer_changed(self, hnp: IPv6Network, mn_id: str, now: float) -> Iterator[Effect]:
-        """Tell everyone who holds an answer about the prefix to ask again (RFC 7077, 5.1)."""
+    def answer_changed(
+        self, hnp: IPv6Network, mn_id: str, serving: IPv6Address | None, now: float
+    ) -> Iterator[Effect]:
+        """Tell all who hold an answer about the prefix, but for who serves it now, to ask again.
+
+        RFC 7077, 5.1.
+        """
         for asker, until in self._askers.pop(hnp, {}).items():
-            if until > now and asker != self._context.address:
+            if until > now and asker not in (self._context.address, serving):
                 yield from self._notify(asker, hnp, mn_id, now)
 
     def _notify(
@@ -102,7 +107,7 @@ class Notices:
         indication = BindingRevocationIndication(
             trigger=RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE,
             sequence=sequence,
-            flags=BindingRevocationFlag.PROXY,
+            flags=RevocationFlag.PROXY,
             options=(MobileNodeIdentifier.nai(mn_id), HomeNetworkPrefix(hnp), time),
         )
 

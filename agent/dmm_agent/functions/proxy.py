@@ -36,6 +36,7 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
@@ -58,6 +59,7 @@ REGISTRATION_PATIENCE = Patience(attempts=1000)
 """RFC 5213, 6.9.4: for as long as the node is attached."""
 DEREGISTRATION_PATIENCE = Patience(attempts=4)
 ALL_NODES = IPv6Address("ff02::1")
+"""A probe to all nodes makes whoever is on the link show itself, as an `Attached` event."""
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
 REFUSAL_HOLD_S = 5.0
@@ -72,6 +74,8 @@ class ProxyOptions(Options):
     mobility: Literal["network"] = "network"
     session_discovery: Literal["observed"] = "observed"
     """How the network learns of the prefixes a node brought along: from the node's own traffic."""
+    lease_lifetime_s: int = Field(86400, ge=4, le=262140)
+    """How long the networks lease prefixes: every registration renews the lease for this long."""
     preferred_lifetime_s: int = Field(30, ge=1)
     """How long a prefix stays preferred after its network was last heard of."""
     advertisement_interval_s: float = Field(5.0, gt=0)
@@ -86,6 +90,7 @@ class Prefix:
     expires_at: float
     refresh_at: float
     lifetime_s: int
+    leased_until: float
 
 
 @dataclass(slots=True)
@@ -189,7 +194,7 @@ class Proxy(Function[ProxyOptions]):
         """The node uses a prefix it brought along: a session wants it to go on working."""
         if self.context.directory.home_of(source) is None:
             return
-        hnp = IPv6Network((source, 64), strict=False)
+        hnp = hnp_of(source)
         here = self._attachments.get(link)
         asked = set() if here is None else {h for hnps in here.asked.values() for h in hnps}
         if here is None or ANY_PREFIX in asked:
@@ -197,6 +202,8 @@ class Proxy(Function[ProxyOptions]):
             early = self._early.setdefault(link, {})
             if len(early) < MAX_PREFIXES:
                 early[hnp] = None
+            if here is None:
+                yield Probe(link, ALL_NODES)
             return
         held = here.refused_until.get(hnp, 0.0) > now
         full = len(here.prefixes) >= MAX_PREFIXES
@@ -278,8 +285,13 @@ class Proxy(Function[ProxyOptions]):
     ) -> Iterator[Effect]:
         if hnp not in here.prefixes:
             yield Install(Delivery(hnp, here.link, here.link_local))
-        refresh_at = now + lifetime_s / 2
-        here.prefixes[hnp] = Prefix(hnp, now + lifetime_s, refresh_at, lifetime_s)
+        here.prefixes[hnp] = Prefix(
+            hnp,
+            expires_at=now + lifetime_s,
+            refresh_at=now + lifetime_s / 2,
+            lifetime_s=lifetime_s,
+            leased_until=now + self.options.lease_lifetime_s,
+        )
 
     def _stop_serving(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
         if here.prefixes.pop(hnp, None) is not None:
@@ -291,7 +303,7 @@ class Proxy(Function[ProxyOptions]):
         """This network's prefix preferred, those the node brought along deprecated (draft, 4.4)."""
         prefixes = []
         for prefix in here.prefixes.values():
-            valid_s = max(0, int(prefix.expires_at - now))
+            valid_s = max(0, int(prefix.leased_until - now))
             own = prefix.hnp.subnet_of(self._own_pool)
             preferred_s = min(self.options.preferred_lifetime_s, valid_s) if own else 0
             prefixes.append(AdvertisedPrefix(prefix.hnp, preferred_s, valid_s))

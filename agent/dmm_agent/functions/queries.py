@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def answer_query(
     if first not in owner.mobile_pool:
         fixed = fixed_part(owner, first)
         return _answer(query, AnswerStatus.FIXED, fixed, owner.mr, lifetime_s)
-    hnp = IPv6Network((first, 64), strict=False)
+    hnp = hnp_of(first)
     binding = bindings.get(hnp)
     if binding is not None:
         place = context.directory.owner_of(binding.location)

@@ -35,6 +35,7 @@ from dmm_agent.functions.events import (
     Received,
     TimerFired,
 )
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.queries import fixed_part
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import (
@@ -81,8 +82,9 @@ class Entry:
 
     prefix: IPv6Network
     status: AnswerStatus
+    endpoint: IPv6Address | None
     route: CacheRoute | VisitorShortcut | None
-    """What the answer put into the data plane; None for a negative answer or a node that is here."""
+    """What the answer put into the data plane, if anything."""
     expires_at: float
     used_at: float
 
@@ -137,8 +139,20 @@ class MobilityRouter(Function[RoutingOptions]):
         if binding is None:
             return
         yield Remove(BindingRoute(hnp, binding.location))
-        if binding.home is not None:
-            yield Remove(VisitorRoute(hnp, binding.home))
+        if binding.home is None:
+            return
+        yield Remove(VisitorRoute(hnp, binding.home))
+        if not any(other.home for other in self._bound.values()):
+            yield from self._drop_shortcuts()
+
+    def _drop_shortcuts(self) -> Iterator[Effect]:
+        """The last visitor has gone, and shortcuts serve visitors alone."""
+        for entry in tuple(self._cache.values()):
+            if entry.status == AnswerStatus.FIXED:
+                yield from self._forget(entry.prefix)
+            elif isinstance(entry.route, VisitorShortcut):
+                yield Remove(entry.route)
+                entry.route = None
 
     # Resolution (draft, 7: RS2.query)
 
@@ -148,26 +162,33 @@ class MobilityRouter(Function[RoutingOptions]):
         owner = self.context.directory.owner_of(destination)
         if owner is None or owner.network == self.context.network:
             return
-        entry = self._covering(owner, destination)
+        entry = self._cache.get(_unit(owner, destination))
         if entry is not None:
             entry.used_at = now
             self._cache.move_to_end(entry.prefix)
+            if self._visitor(source) is not None:
+                yield from self._shorten(entry)
             return
-        hnp = IPv6Network((destination, 64), strict=False)
-        mobile = destination in owner.mobile_pool
-        if hnp in self._bound or not (mobile or self._is_visitor(source)):
+        asked = _unit(owner, destination)
+        if asked in self._bound or asked in self._pending or len(self._pending) >= MAX_PENDING:
             return
-        if hnp not in self._pending and len(self._pending) < MAX_PENDING:
-            yield from self._ask(hnp, owner.lm, now)
+        visitor = self._visitor(source)
+        by_home = visitor is not None and visitor.home == owner.mr
+        if destination in owner.mobile_pool or (visitor is not None and not by_home):
+            yield from self._ask(asked, owner.lm, now)
 
-    def _is_visitor(self, address: IPv6Address) -> bool:
-        binding = self._bound.get(IPv6Network((address, 64), strict=False))
-        return binding is not None and binding.home is not None
+    def _shorten(self, entry: Entry) -> Iterator[Effect]:
+        """A visitor sends to a place that plain routing serves: spare it the way by its home."""
+        settled = entry.status in (AnswerStatus.HOME, AnswerStatus.FIXED)
+        elsewhere = entry.endpoint not in (None, self.context.address)
+        if settled and elsewhere and entry.route is None and entry.prefix not in self._bound:
+            assert entry.endpoint is not None
+            entry.route = VisitorShortcut(entry.prefix, entry.endpoint)
+            yield Install(entry.route)
 
-    def _covering(self, owner: NetworkEntry, destination: IPv6Address) -> Entry | None:
-        if destination in owner.mobile_pool:
-            return self._cache.get(IPv6Network((destination, 64), strict=False))
-        return self._cache.get(fixed_part(owner, destination))
+    def _visitor(self, address: IPv6Address) -> BindingSet | None:
+        binding = self._bound.get(hnp_of(address))
+        return binding if binding is not None and binding.home is not None else None
 
     def _ask(self, asked: IPv6Network, lm: IPv6Address, now: float) -> Iterator[Effect]:
         self._sequence = (self._sequence + 1) % 0x10000
@@ -185,7 +206,7 @@ class MobilityRouter(Function[RoutingOptions]):
     ) -> Iterator[Effect]:
         asked = next((p for p, s in self._pending.items() if s == answer.sequence), None)
         prefix = answer.first(HomeNetworkPrefix)
-        if asked is None or prefix is None or not asked.subnet_of(prefix.prefix):
+        if asked is None or prefix is None or asked != prefix.prefix:
             return
         owner = self.context.directory.owner_of(asked)
         if owner is None or owner.lm != source:
@@ -194,31 +215,36 @@ class MobilityRouter(Function[RoutingOptions]):
         yield from self._requests.finish(asked)
         location = answer.first(MagAddress)
         endpoint = None if location is None else location.address
-        yield from self._remember(asked, prefix.prefix, answer, endpoint, now)
+        yield from self._remember(asked, answer, endpoint, now)
 
     def _remember(
         self,
-        asked: IPv6Network,
         prefix: IPv6Network,
         answer: LocationAnswer,
         endpoint: IPv6Address | None,
         now: float,
     ) -> Iterator[Effect]:
         old = self._cache.get(prefix)
-        route = self._route(prefix, answer.status, endpoint)
-        if old is not None and old.route is not None and type(old.route) is not type(route):
+        entry = Entry(
+            prefix,
+            answer.status,
+            endpoint,
+            self._route(prefix, answer.status, endpoint),
+            expires_at=now + answer.lifetime_s,
+            used_at=now if old is None else old.used_at,
+        )
+        if entry.route is None and old is not None and isinstance(old.route, VisitorShortcut):
+            entry.route = old.route if old.endpoint == endpoint else None
+        if old is not None and old.route is not None and type(old.route) is not type(entry.route):
             yield Remove(old.route)
-        if route is not None and (old is None or old.route != route):
-            yield Install(route)
-        used_at = now if old is None else old.used_at
-        expires_at = now + answer.lifetime_s
-        self._cache[prefix] = Entry(prefix, answer.status, route, expires_at, used_at)
+        if entry.route is not None and (old is None or old.route != entry.route):
+            yield Install(entry.route)
+        self._cache[prefix] = entry
         self._cache.move_to_end(prefix)
-        yield self._lapse_timer(self._cache[prefix])
+        yield self._lapse_timer(entry)
         yield Record(
             "answer",
             {
-                "asked": str(asked),
                 "prefix": str(prefix),
                 "status": answer.status.name,
                 "location": None if endpoint is None else str(endpoint),
@@ -232,13 +258,11 @@ class MobilityRouter(Function[RoutingOptions]):
     ) -> CacheRoute | VisitorShortcut | None:
         if endpoint is None or endpoint == self.context.address or prefix in self._bound:
             return None
-        match status:
-            case AnswerStatus.AWAY:
-                return CacheRoute(prefix, endpoint)
-            case AnswerStatus.HOME | AnswerStatus.FIXED:
-                return VisitorShortcut(prefix, endpoint)
-            case _:
-                return None
+        if status == AnswerStatus.AWAY:
+            return CacheRoute(prefix, endpoint)
+        if status == AnswerStatus.FIXED:
+            return VisitorShortcut(prefix, endpoint)
+        return None
 
     # The life of a cached answer
 
@@ -254,9 +278,8 @@ class MobilityRouter(Function[RoutingOptions]):
         owner = self.context.directory.owner_of(prefix)
         in_use = now - entry.used_at <= IN_USE_S
         if entry.expires_at > now and in_use and owner is not None:
-            asked = IPv6Network((prefix.network_address, max(64, prefix.prefixlen)))
-            if asked not in self._pending:
-                yield from self._ask(asked, owner.lm, now)
+            if prefix not in self._pending:
+                yield from self._ask(prefix, owner.lm, now)
             yield SetTimer(self.name, ("lapse", prefix), entry.expires_at)
             return
         yield from self._forget(prefix)
@@ -307,3 +330,10 @@ class MobilityRouter(Function[RoutingOptions]):
                 for entry in self._cache.values()
             ]
         }
+
+
+def _unit(owner: NetworkEntry, destination: IPv6Address) -> IPv6Network:
+    """What is asked for and cached as one: a /64 that can move, or all of a network that cannot."""
+    if destination in owner.mobile_pool:
+        return hnp_of(destination)
+    return fixed_part(owner, destination)

@@ -19,6 +19,7 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
+from dmm_agent.functions.prefix import hnp_of
 
 if TYPE_CHECKING:
     from dmm_agent.simulator.plan import Plan, Router
@@ -54,7 +55,7 @@ class Tables:
 
     def exact(self, kind: type, address: IPv6Address) -> Route | None:
         """The route of a kind for the /64 around an address."""
-        return self.routes.get((kind, IPv6Network((address, 64), strict=False)))
+        return self.routes.get((kind, hnp_of(address)))
 
     def delivers(self, address: IPv6Address, link: str) -> bool:
         """Whether packets for the address go to a link, so that packets from it are admitted."""

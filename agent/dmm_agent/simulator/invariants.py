@@ -89,7 +89,7 @@ def _broken_sessions(world: World, mn: MobileNodeModel) -> Iterator[str]:
     if mn.at is None:
         return
     for network in mn.sessions:
-        address = mn.address_in(world.plan.directory.named(network).mobile_pool, world.now)
+        address = world.address(mn.policy.id, network)
         if address is None:
             yield f"{mn.policy.id} lost its address of {network}"
             continue
@@ -111,7 +111,7 @@ def detours(world: World) -> Iterator[str]:
         if mn.at is None:
             continue
         for network in mn.sessions:
-            address = mn.address_in(world.plan.directory.named(network).mobile_pool, world.now)
+            address = world.address(mn.policy.id, network)
             if address is None:
                 continue
             for router in world.plan.access_routers():

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from dmm_agent.config import MobileNode
     from dmm_agent.functions.effects import Advertise
 
+TWO_HOURS_S = 7200
+"""An unauthenticated advertisement cannot shorten a lifetime below this (RFC 4862, 5.5.3 e)."""
 INTERFACE_IDENTIFIER = 0x0000_00FF_FE00_0000
 
 
@@ -55,7 +57,10 @@ class MobileNodeModel:
         if any(p.preferred_s > 0 for p in advertise.prefixes):
             self.heard_visit = visit
         for heard in advertise.prefixes:
-            self.prefixes[heard.prefix] = Prefix(now + heard.preferred_s, now + heard.valid_s)
+            known = self.prefixes.get(heard.prefix)
+            remaining_s = known.valid_until - now if known else 0.0
+            valid_s = max(heard.valid_s, min(remaining_s, TWO_HOURS_S))
+            self.prefixes[heard.prefix] = Prefix(now + heard.preferred_s, now + valid_s)
 
     def address_in(self, pool: IPv6Network, now: float) -> IPv6Address | None:
         """The node's valid address out of a mobile pool, if it has one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -60,37 +60,40 @@ class Sent:
     message: Any
 
 
-@dataclass(slots=True)
 class World:
     """Everything that is, and what happens next."""
 
-    plan: Plan
-    seed: int
-    faults: Faults = field(default_factory=Faults)
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    registry: Mapping[str, type[Function[Any]]] | None = None
-    observers: list[Callable[[Sent], None]] = field(default_factory=list)
-
-    now: float = START_S
-    trace: list[str] = field(default_factory=list)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    tables: dict[str, Tables] = field(default_factory=dict)
-    mobile_nodes: dict[str, MobileNodeModel] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._random = Random(self.seed)
+    def __init__(
+        self,
+        plan: Plan,
+        seed: int,
+        faults: Faults | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        registry: Mapping[str, type[Function[Any]]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.seed = seed
+        self.faults = faults or Faults()
+        self.observers: list[Callable[[Sent], None]] = []
+        self.now = START_S
+        self.trace: list[tuple[float, str, object]] = []
+        """All that happened: when (seconds since 1970), where, what."""
+        self.nodes: dict[str, Node] = {}
+        self.tables: dict[str, Tables] = {}
+        self.mobile_nodes: dict[str, MobileNodeModel] = {}
+        self._random = Random(seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._timers: dict[tuple[str, str, Hashable], int] = {}
         self._sampled: dict[tuple[str, str, object], float] = {}
-        options = {name: dict(chosen) for name, chosen in self.options.items()}
-        for name, router in sorted(self.plan.routers.items()):
-            config = self.plan.config(router, options)
-            self.nodes[name] = build_node(config, Random(self._random.random()), self.registry)
+        chosen = {name: dict(values) for name, values in (options or {}).items()}
+        for name, router in sorted(plan.routers.items()):
+            config = plan.config(router, chosen)
+            self.nodes[name] = build_node(config, Random(self._random.random()), registry)
             self.tables[name] = Tables()
-        for policy in self.plan.mobile_nodes.nodes:
+        for policy in plan.mobile_nodes.nodes:
             self.mobile_nodes[policy.id] = MobileNodeModel(policy)
-        self.forwarding = Forwarding(self.plan, self.tables)
+        self.forwarding = Forwarding(plan, self.tables)
         for name in self.nodes:
             self._tell(name, Started())
 
@@ -108,6 +111,18 @@ class World:
             action()
         self.now = until
 
+    def run_until(self, condition: Callable[[], bool], limit_s: float) -> None:
+        """Let time pass until a condition holds.
+
+        Raises:
+            AssertionError: it did not within `limit_s`.
+        """
+        deadline = self.now + limit_s
+        while not condition():
+            if self.now >= deadline:
+                raise AssertionError(f"seed {self.seed}: not within {limit_s} s")
+            self.run(0.5)
+
     # What a tester does
 
     def attach(self, mn_id: str, access_router: str) -> None:
@@ -116,7 +131,7 @@ class World:
         mn = self.mobile_nodes[mn_id]
         mn.at = access_router
         mn.visit += 1
-        self._log(f"{mn_id} attaches at {access_router}")
+        self._log(mn_id, f"attaches at {access_router}")
         self._solicit(mn, mn.visit)
 
     def leave(self, mn_id: str, *, silently: bool = False) -> None:
@@ -124,12 +139,17 @@ class World:
         mn = self.mobile_nodes[mn_id]
         if mn.at is None:
             return
-        self._log(f"{mn_id} leaves {mn.at}{' silently' if silently else ''}")
+        self._log(mn_id, f"leaves {mn.at}{' silently' if silently else ''}")
         router, mn.at = mn.at, None
         if not silently:
             self._tell(router, Detached(mn.link))
 
-    def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.2) -> None:
+    def address(self, mn_id: str, network: str) -> IPv6Address | None:
+        """The node's valid address out of a network's mobile pool."""
+        pool = self.plan.directory.named(network).mobile_pool
+        return self.mobile_nodes[mn_id].address_in(pool, self.now)
+
+    def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""
         mn = self.mobile_nodes[mn_id]
         mn.sessions[prefix_of_network] = None
@@ -149,9 +169,9 @@ class World:
     # Messages, timers, effects
 
     def _tell(self, name: str, event: Event) -> None:
-        self._log(f"{name} < {event}")
+        self._log(name, event)
         for effect in self.nodes[name].handle(event, self.now):
-            self._log(f"{name} > {effect}")
+            self._log(name, effect)
             self._do(name, effect)
 
     def _do(self, name: str, effect: Effect) -> None:
@@ -168,8 +188,8 @@ class World:
                 self.tables[name].remove(route)
             case Advertise():
                 self._advertise(name, effect)
-            case Probe(link, _):
-                self._probe(name, link)
+            case Probe(link, target):
+                self._probe(name, link, to_all=target.is_multicast)
             case Record():
                 pass
 
@@ -218,11 +238,13 @@ class World:
         for delay_s in self.faults.delays(self._random):
             self.at(delay_s, lambda: mn.hear(advertise, visit, self.now))
 
-    def _probe(self, name: str, link: str) -> None:
+    def _probe(self, name: str, link: str, *, to_all: bool) -> None:
         mn = self._on_link(name, link)
         if mn is None:
             return
-        answer = ProbeAnswered(link, mn.policy.link_layer)
+        answer: Event = ProbeAnswered(link, mn.policy.link_layer)
+        if to_all:
+            answer = Attached(link, mn.policy.link_layer, mn.link_local, solicited=False)
         for delay_s in self.faults.delays(self._random):
             self.at(2 * delay_s, lambda: self._tell(name, answer) if mn.at == name else None)
 
@@ -233,7 +255,7 @@ class World:
         if network not in mn.sessions:
             return
         self.at(every_s, lambda: self._session_packet(mn, network, every_s))
-        address = mn.address_in(self.plan.directory.named(network).mobile_pool, self.now)
+        address = self.address(mn.policy.id, network)
         if address is None:
             return
         for router in self.plan.access_routers():
@@ -262,5 +284,5 @@ class World:
         if trace.outcome is Outcome.LOOP:
             raise AssertionError(f"seed {self.seed}: packets go round at {self.now}: {trace.path}")
 
-    def _log(self, line: str) -> None:
-        self.trace.append(f"{self.now - START_S:.6f} {line}")
+    def _log(self, name: str, what: object) -> None:
+        self.trace.append((self.now, name, what))
