@@ -75,6 +75,10 @@ class MobileNodePolicy(_Strict):
 
     nodes: tuple[MobileNode, ...] = ()
 
+    def named(self, mn_id: str) -> MobileNode | None:
+        """The node with that identifier, if it is known."""
+        return next((n for n in self.nodes if n.id == mn_id), None)
+
     def by_link_layer(self, link_layer: str) -> MobileNode | None:
         """The node with that MAC address, if it is known."""
         return next((n for n in self.nodes if n.link_layer == link_layer), None)

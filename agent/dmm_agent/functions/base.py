@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Mapping
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.config import Directory, MobileNodePolicy
     from dmm_agent.functions.effects import Effect
@@ -36,6 +36,8 @@ class Context:
     address: IPv6Address
     """This host's signalling address and tunnel endpoint."""
     access_links: tuple[str, ...]
+    home_block: IPv6Network | None
+    """At an access router: the prefixes that plain routing brings here."""
     directory: Directory
     mobile_nodes: MobileNodePolicy
     random: random.Random

@@ -125,7 +125,11 @@ class Advertise:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Ask the mobile node on a link whether it is still there (neighbour solicitation)."""
+    """Ask the mobile node on a link whether it is still there (neighbour solicitation).
+
+    Sent to all nodes (ff02::1) it is an MLD general query (RFC 3810, 5.1), whose report shows who
+    is on a link that nobody is known to be on.
+    """
 
     link: str
     link_local: IPv6Address

@@ -110,7 +110,14 @@ class BindingGone:
     hnp: IPv6Network
 
 
-Note = BindingSet | BindingGone
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """Told by `allocator`: the lease of a prefix ran out (draft, section 5), nothing may outlive it."""
+
+    hnp: IPv6Network
+
+
+Note = BindingSet | BindingGone | LeaseEnded
 """What functions on one host tell each other; it never travels."""
 
 Event = (
@@ -124,4 +131,5 @@ Event = (
     | Intercepted
     | BindingSet
     | BindingGone
+    | LeaseEnded
 )

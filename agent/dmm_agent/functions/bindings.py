@@ -1,0 +1,87 @@
+"""The location database of one LM: which home network prefix is reached where."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv6Address, IPv6Network
+
+
+@dataclass(slots=True)
+class Binding:
+    """One entry: a mobile node's prefix and the next node that knows how to reach it."""
+
+    hnp: IPv6Network
+    mn_id: str
+    location: IPv6Address
+    """Another network's MR, or an access router of this network."""
+    home_lm: IPv6Address | None
+    """For a prefix that visits this network: the LM that points here (draft, section 6)."""
+    expires_at: float
+    home_expires_at: float
+    """Until when the home LM points here; equals `expires_at` for this network's own prefixes."""
+    leaving: bool = False
+    """The access router said that the node left; it may yet show up elsewhere."""
+
+
+class BindingTable:
+    """Bindings by prefix and by node, with the newest registration time seen of each prefix.
+
+    The time outlives the binding, so that a late copy of an older message changes nothing
+    (RFC 5213, 5.5).
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._by_hnp: dict[IPv6Network, Binding] = {}
+        self._by_node: dict[str, set[IPv6Network]] = {}
+        self._newest: OrderedDict[IPv6Network, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_hnp)
+
+    def __iter__(self) -> Iterator[Binding]:
+        return iter(tuple(self._by_hnp.values()))
+
+    def get(self, hnp: IPv6Network) -> Binding | None:
+        """The binding of a prefix."""
+        return self._by_hnp.get(hnp)
+
+    def of_node(self, mn_id: str) -> list[Binding]:
+        """All bindings of a mobile node, in the order of their prefixes."""
+        return [self._by_hnp[hnp] for hnp in sorted(self._by_node.get(mn_id, ()))]
+
+    def has_room(self, hnp: IPv6Network) -> bool:
+        """Whether a binding of this prefix can be put."""
+        return hnp in self._by_hnp or len(self._by_hnp) < self._limit
+
+    def put(self, binding: Binding) -> None:
+        """Add or replace a binding."""
+        self.drop(binding.hnp)
+        self._by_hnp[binding.hnp] = binding
+        self._by_node.setdefault(binding.mn_id, set()).add(binding.hnp)
+
+    def drop(self, hnp: IPv6Network) -> Binding | None:
+        """Take a binding out and return it."""
+        binding = self._by_hnp.pop(hnp, None)
+        if binding is not None:
+            prefixes = self._by_node[binding.mn_id]
+            prefixes.discard(hnp)
+            if not prefixes:
+                del self._by_node[binding.mn_id]
+        return binding
+
+    def newest(self, hnp: IPv6Network) -> int:
+        """The newest registration time accepted for a prefix (1/65536 s since 1970), 0 if none."""
+        return self._newest.get(hnp, 0)
+
+    def accept(self, hnp: IPv6Network, time_units: int) -> None:
+        """Remember that a registration of this time was accepted."""
+        self._newest[hnp] = time_units
+        self._newest.move_to_end(hnp)
+        while len(self._newest) > 2 * self._limit:
+            self._newest.popitem(last=False)

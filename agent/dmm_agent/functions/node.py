@@ -1,0 +1,113 @@
+"""All mobility functions of one host as one state machine: outside events in, outside effects out."""
+
+from __future__ import annotations
+
+from collections import deque
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from dmm_agent.config import ConfigError, describe
+from dmm_agent.functions.base import Context, Function
+from dmm_agent.functions.effects import Effect, Send, Tell
+from dmm_agent.functions.events import Event, Received, TimerFired
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+    from ipaddress import IPv6Address
+
+    from dmm_agent.config import AgentConfig
+
+ENTRY_POINT_GROUP = "dmm_agent.functions"
+
+CASCADE_LIMIT = 1000
+"""Most inner events one outside event may cause; more is a programming error, not a load."""
+
+
+class Node:
+    """The functions of one host. Messages to the host itself and notes never leave it."""
+
+    def __init__(self, address: IPv6Address, functions: Mapping[str, Function[Any]]) -> None:
+        self.address = address
+        self.functions = functions
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Give one outside event to the functions and return the effects for the world outside.
+
+        Raises:
+            RuntimeError: the functions keep telling each other things without end.
+        """
+        outside: list[Effect] = []
+        inner: deque[Event] = deque([event])
+        for _ in range(CASCADE_LIMIT):
+            if not inner:
+                return outside
+            for effect in self._dispatch(inner.popleft(), now):
+                match effect:
+                    case Tell(note):
+                        inner.append(note)
+                    case Send(destination, message) if destination == self.address:
+                        inner.append(Received(self.address, message))
+                    case _:
+                        outside.append(effect)
+        raise RuntimeError(f"{event} caused more than {CASCADE_LIMIT} inner events")
+
+    def _dispatch(self, event: Event, now: float) -> list[Effect]:
+        if isinstance(event, TimerFired):
+            return list(self.functions[event.owner].handle(event, now))
+        return [e for function in self.functions.values() for e in function.handle(event, now)]
+
+    def snapshot(self, now: float) -> dict[str, list[dict[str, Any]]]:
+        """What the functions hold, by table name, for `dmmctl` and reports."""
+        tables: dict[str, list[dict[str, Any]]] = {}
+        for function in self.functions.values():
+            for table, rows in function.snapshot(now).items():
+                tables.setdefault(table, []).extend(rows)
+        return tables
+
+
+def known_functions() -> dict[str, type[Function[Any]]]:
+    """Every function that an installed package registers, by name."""
+    return {entry.name: entry.load() for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def build_node(
+    config: AgentConfig,
+    random: random.Random,
+    registry: Mapping[str, type[Function[Any]]] | None = None,
+) -> Node:
+    """Make the functions that a configuration names.
+
+    Raises:
+        ConfigError: a function is unknown, lacks another one beside it, or has a wrong option.
+    """
+    classes = known_functions() if registry is None else registry
+    functions: dict[str, Function[Any]] = {}
+    context = Context(
+        host=config.host,
+        network=config.network,
+        address=config.address,
+        access_links=config.access_links,
+        home_block=config.home_block,
+        directory=config.directory,
+        mobile_nodes=config.mobile_nodes,
+        random=random,
+        beside=functions,
+    )
+    for name, options in config.functions.items():
+        where = f"functions.{name}"
+        function_class = classes.get(name)
+        if function_class is None:
+            known = ", ".join(sorted(classes))
+            raise ConfigError(f"{config.host}: {where}: no such function; known are {known}")
+        missing = sorted(function_class.requires - config.functions.keys())
+        if missing:
+            raise ConfigError(f"{config.host}: {where}: needs {', '.join(missing)} on the same host")
+        try:
+            parsed = function_class.options_class.model_validate(options)
+        except ValidationError as error:
+            raise ConfigError(describe(error, f"{config.host}: {where}")) from error
+        functions[name] = function_class(context, parsed)
+    return Node(config.address, functions)

@@ -1,0 +1,363 @@
+"""The proxy at an access router: to the LM it behaves like the MN, to the MN like the LM.
+
+This is PMIPv6's mobile access gateway (draft, 3.1; RFC 5213, section 6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from dmm_agent.functions.base import Context, Function, Options
+from dmm_agent.functions.effects import (
+    Advertise,
+    AdvertisedPrefix,
+    CancelTimer,
+    Delivery,
+    Effect,
+    Install,
+    Probe,
+    Record,
+    Remove,
+    Send,
+    SetTimer,
+)
+from dmm_agent.functions.events import (
+    Attached,
+    Detached,
+    Event,
+    Observed,
+    ProbeAnswered,
+    Received,
+    Started,
+    TimerFired,
+)
+from dmm_agent.functions.prefix import hnp_of
+from dmm_agent.functions.proxy_messages import (
+    ANY_PREFIX,
+    LONGEST_LIFETIME_S,
+    node_of,
+    prefixes_of,
+    proxy_binding_update,
+)
+from dmm_agent.functions.requests import Patience, Requests
+from dmm_agent.wire import (
+    BindingAcknowledgement,
+    BindingUpdate,
+    Handoff,
+    Timestamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+REGISTRATION_PATIENCE = Patience(attempts=1000)
+"""RFC 5213, 6.9.4: for as long as the node is attached."""
+DEREGISTRATION_PATIENCE = Patience(attempts=4)
+ALL_NODES = IPv6Address("ff02::1")
+"""A probe to all nodes makes whoever is on the link show itself, as an `Attached` event."""
+UNANSWERED_PROBES = 3
+"""A node that leaves this many probes in a row unanswered has gone."""
+REFUSAL_HOLD_S = 5.0
+"""A prefix the LM refused is not asked for again for this long."""
+MAX_PREFIXES = 64
+"""Most prefixes served for one node."""
+
+
+class ProxyOptions(Options):
+    """Options of `proxy`."""
+
+    mobility: Literal["network"] = "network"
+    session_discovery: Literal["observed"] = "observed"
+    """How the network learns of the prefixes a node brought along: from the node's own traffic."""
+    lease_lifetime_s: int = Field(86400, ge=4, le=262140)
+    """How long the networks lease prefixes: every registration renews the lease for this long."""
+    preferred_lifetime_s: int = Field(30, ge=1)
+    """How long a prefix stays preferred after its network was last heard of."""
+    advertisement_interval_s: float = Field(5.0, gt=0)
+    """Pause between unsolicited advertisements, which also ask whether the node is there."""
+
+
+@dataclass(slots=True)
+class Prefix:
+    """A prefix this access router serves for a node."""
+
+    hnp: IPv6Network
+    expires_at: float
+    refresh_at: float
+    lifetime_s: int
+    leased_until: float
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A mobile node on one access link."""
+
+    link: str
+    mn_id: str
+    link_layer: str
+    link_local: IPv6Address
+    prefixes: dict[IPv6Network, Prefix] = field(default_factory=dict)
+    asked: dict[int, tuple[IPv6Network, ...]] = field(default_factory=dict)
+    """Updates that wait for an answer: what each asked for, by sequence number."""
+    refused_until: dict[IPv6Network, float] = field(default_factory=dict)
+    unanswered_probes: int = 0
+
+
+class Proxy(Function[ProxyOptions]):
+    """Registers the nodes on its access links and tells them their prefixes."""
+
+    name: ClassVar[str] = "proxy"
+    options_class: ClassVar[type[Options]] = ProxyOptions
+
+    def __init__(self, context: Context, options: ProxyOptions) -> None:
+        super().__init__(context, options)
+        self._attachments: dict[str, Attachment] = {}
+        self._early: dict[str, dict[IPv6Network, None]] = {}
+        self._requests = Requests(self.name)
+        self._sequence = context.random.randrange(0x10000)
+        own = context.directory.named(context.network)
+        self._lm, self._own_pool = own.lm, own.mobile_pool
+
+    def handle(self, event: Event, now: float) -> Iterable[Effect]:
+        """Follow the access links, the answers of the LM, and the lifetimes."""
+        match event:
+            case Started():
+                yield from (Probe(link, ALL_NODES) for link in self.context.access_links)
+            case Attached():
+                yield from self._attached(event, now)
+            case Detached(link):
+                yield from self._detached(link, now)
+            case Observed(link, link_layer, source):
+                yield from self._observed(link, link_layer, source, now)
+            case ProbeAnswered(link, link_layer):
+                yield from self._answered_probe(link, link_layer, now)
+            case Received(source, BindingAcknowledgement() as answer):
+                yield from self._acknowledged(source, answer, now)
+            case TimerFired(_, ("request", key)):
+                yield from self._requests.again(key, now)
+            case TimerFired(_, ("tick", str() as link)):
+                yield from self._tick(link, now)
+            case _:
+                return
+
+    # The node comes and goes
+
+    def _attached(self, event: Attached, now: float) -> Iterator[Effect]:
+        policy = self.context.mobile_nodes.by_link_layer(event.link_layer)
+        if policy is None:
+            yield Record("unknown_node", {"link": event.link, "link_layer": event.link_layer})
+            return
+        known = self._attachments.get(event.link)
+        if known is not None and known.mn_id == policy.id:
+            known.link_local = event.link_local
+            known.unanswered_probes = 0
+            if event.solicited and known.prefixes:
+                yield self._advertisement(known, now)
+            return
+        if known is not None:
+            yield from self._detached(event.link, now)
+        here = Attachment(event.link, policy.id, event.link_layer, event.link_local)
+        self._attachments[event.link] = here
+        yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
+        yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        yield self._tick_timer(here, now)
+
+    def _detached(self, link: str, now: float) -> Iterator[Effect]:
+        self._early.pop(link, None)
+        gone = self._attachments.pop(link, None)
+        if gone is None:
+            return
+        yield Record("detached", {"link": link, "mn_id": gone.mn_id})
+        yield CancelTimer(self.name, ("tick", link))
+        for prefix in gone.prefixes.values():
+            yield Remove(Delivery(prefix.hnp, link, gone.link_local))
+        for sequence in gone.asked:
+            yield from self._requests.finish(("register", sequence))
+        asked = {hnp for hnps in gone.asked.values() for hnp in hnps}
+        away = [h for h in sorted({*gone.prefixes, *asked}) if not self._is_home(h)]
+        if away:
+            yield from self._deregister(gone.mn_id, away, now)
+
+    def _is_home(self, hnp: IPv6Network) -> bool:
+        """Whether plain routing brings the prefix here, so that no LM has an entry."""
+        block = self.context.home_block
+        return hnp == ANY_PREFIX or (block is not None and hnp.subnet_of(block))
+
+    def _observed(
+        self, link: str, link_layer: str, source: IPv6Address, now: float
+    ) -> Iterator[Effect]:
+        """The node uses a prefix it brought along: a session wants it to go on working."""
+        if self.context.directory.home_of(source) is None:
+            return
+        hnp = hnp_of(source)
+        here = self._attachments.get(link)
+        asked = set() if here is None else {h for hnps in here.asked.values() for h in hnps}
+        if here is None or ANY_PREFIX in asked:
+            # The LM may know of it already and then answers with it: wait for that.
+            early = self._early.setdefault(link, {})
+            if len(early) < MAX_PREFIXES:
+                early[hnp] = None
+            if here is None:
+                yield Probe(link, ALL_NODES)
+            return
+        held = here.refused_until.get(hnp, 0.0) > now
+        full = len(here.prefixes) >= MAX_PREFIXES
+        known = hnp in here.prefixes or hnp in asked
+        if link_layer != here.link_layer or known or held or full:
+            return
+        yield Record("observed", {"link": link, "mn_id": here.mn_id, "hnp": str(hnp)})
+        yield from self._register(here, (hnp,), Handoff.BETWEEN_MAGS, now)
+
+    # Registration (RFC 5213, 6.9)
+
+    def _next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) % 0x10000
+        return self._sequence
+
+    def _register(
+        self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: Handoff, now: float
+    ) -> Iterator[Effect]:
+        sequence = self._next_sequence()
+        here.asked[sequence] = hnps
+        make = partial(self._update, sequence, here.mn_id, hnps, handoff, LONGEST_LIFETIME_S)
+        yield from self._requests.start(
+            ("register", sequence), self._lm, make, REGISTRATION_PATIENCE, now
+        )
+
+    def _deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
+        sequence = self._next_sequence()
+        make = partial(self._update, sequence, mn_id, tuple(hnps), Handoff.UNKNOWN, 0)
+        key = ("deregister", sequence)
+        yield from self._requests.start(key, self._lm, make, DEREGISTRATION_PATIENCE, now)
+
+    @staticmethod
+    def _update(
+        sequence: int,
+        mn_id: str,
+        hnps: tuple[IPv6Network, ...],
+        handoff: Handoff,
+        lifetime_s: int,
+        _attempt: int,
+        now: float,
+    ) -> BindingUpdate:
+        return proxy_binding_update(
+            sequence=sequence,
+            mn_id=mn_id,
+            hnps=hnps,
+            handoff=handoff,
+            time=Timestamp.at(now),
+            lifetime_s=lifetime_s,
+        )
+
+    def _acknowledged(
+        self, source: IPv6Address, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        if source != self._lm:
+            return
+        yield from self._requests.finish(("deregister", answer.sequence))
+        here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
+        if here is None or here.mn_id != node_of(answer):
+            return
+        asked = here.asked.pop(answer.sequence)
+        yield from self._requests.finish(("register", answer.sequence))
+        granted = prefixes_of(answer) if answer.status < 128 else []
+        for hnp in granted:
+            yield from self._serve(here, hnp, answer.lifetime_s, now)
+        for hnp in asked:
+            if hnp != ANY_PREFIX and hnp not in granted:
+                here.refused_until[hnp] = now + REFUSAL_HOLD_S
+                yield Record("refused", {"hnp": str(hnp), "status": int(answer.status)})
+                yield from self._stop_serving(here, hnp)
+        yield self._advertisement(here, now)
+        if ANY_PREFIX in asked:
+            for hnp in self._early.pop(here.link, {}):
+                yield from self._observed(
+                    here.link, here.link_layer, hnp.network_address, now
+                )
+
+    def _serve(
+        self, here: Attachment, hnp: IPv6Network, lifetime_s: int, now: float
+    ) -> Iterator[Effect]:
+        if hnp not in here.prefixes:
+            yield Install(Delivery(hnp, here.link, here.link_local))
+        here.prefixes[hnp] = Prefix(
+            hnp,
+            expires_at=now + lifetime_s,
+            refresh_at=now + lifetime_s / 2,
+            lifetime_s=lifetime_s,
+            leased_until=now + self.options.lease_lifetime_s,
+        )
+
+    def _stop_serving(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
+        if here.prefixes.pop(hnp, None) is not None:
+            yield Remove(Delivery(hnp, here.link, here.link_local))
+
+    # Advertising and keeping alive
+
+    def _advertisement(self, here: Attachment, now: float) -> Advertise:
+        """This network's prefix preferred, those the node brought along deprecated (draft, 4.4)."""
+        prefixes = []
+        for prefix in here.prefixes.values():
+            valid_s = max(0, int(prefix.leased_until - now))
+            own = prefix.hnp.subnet_of(self._own_pool)
+            preferred_s = min(self.options.preferred_lifetime_s, valid_s) if own else 0
+            prefixes.append(AdvertisedPrefix(prefix.hnp, preferred_s, valid_s))
+        router_lifetime_s = max(1, min(9000, round(6 * self.options.advertisement_interval_s)))
+        return Advertise(here.link, here.link_local, tuple(prefixes), router_lifetime_s)
+
+    def _tick_timer(self, here: Attachment, now: float) -> SetTimer:
+        shortest_s = min((p.lifetime_s for p in here.prefixes.values()), default=LONGEST_LIFETIME_S)
+        pause_s = min(self.options.advertisement_interval_s, shortest_s / 8)
+        return SetTimer(self.name, ("tick", here.link), now + pause_s)
+
+    def _tick(self, link: str, now: float) -> Iterator[Effect]:
+        here = self._attachments.get(link)
+        if here is None:
+            return
+        if here.unanswered_probes >= UNANSWERED_PROBES:
+            yield Record("silent", {"link": link, "mn_id": here.mn_id})
+            yield from self._detached(link, now)
+            return
+        for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
+            yield from self._stop_serving(here, hnp)
+        here.unanswered_probes += 1
+        yield Probe(link, here.link_local)
+        if here.prefixes:
+            yield self._advertisement(here, now)
+        yield self._tick_timer(here, now)
+
+    def _answered_probe(self, link: str, link_layer: str, now: float) -> Iterator[Effect]:
+        """The node is there now: only this justifies refreshing its registrations."""
+        here = self._attachments.get(link)
+        if here is None or here.link_layer != link_layer:
+            return
+        here.unanswered_probes = 0
+        waiting = {hnp for hnps in here.asked.values() for hnp in hnps}
+        due = tuple(
+            p.hnp for p in here.prefixes.values() if p.refresh_at <= now and p.hnp not in waiting
+        )
+        if due:
+            yield from self._register(here, due, Handoff.UNCHANGED, now)
+
+    def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
+        """The nodes on the access links."""
+        return {
+            "attachments": [
+                {
+                    "link": here.link,
+                    "mn_id": here.mn_id,
+                    "link_layer": here.link_layer,
+                    "prefixes": [str(hnp) for hnp in here.prefixes],
+                    "waiting": len(here.asked),
+                    "remaining_s": round(
+                        min((p.expires_at - now for p in here.prefixes.values()), default=0.0), 3
+                    ),
+                }
+                for here in self._attachments.values()
+            ]
+        }

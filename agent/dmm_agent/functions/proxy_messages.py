@@ -1,0 +1,120 @@
+"""Proxy binding updates and acknowledgements as both sides build and read them (RFC 5213)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING
+
+from dmm_agent.wire import (
+    AccessTechnology,
+    AccessTechnologyType,
+    BindingAckFlag,
+    BindingAcknowledgement,
+    BindingStatus,
+    BindingUpdate,
+    BindingUpdateFlag,
+    Handoff,
+    HandoffIndicator,
+    HomeNetworkPrefix,
+    MobileNodeIdentifier,
+    MobileNodeLinkLayerIdentifier,
+    Timestamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dmm_agent.wire import Message, Option
+
+ANY_PREFIX = IPv6Network("::/0")
+"""In an update: allocate a prefix for me (RFC 5213, 8.3)."""
+
+LONGEST_LIFETIME_S = 65535 * 4
+"""The largest lifetime a binding update can carry (RFC 6275, 6.1.7)."""
+
+
+def lifetime_of(remaining_s: float) -> int:
+    """The largest lifetime a message can carry that is not more than what remains."""
+    return max(4, min(LONGEST_LIFETIME_S, int(remaining_s) // 4 * 4))
+
+
+def proxy_binding_update(
+    *,
+    sequence: int,
+    mn_id: str,
+    hnps: Sequence[IPv6Network],
+    handoff: int,
+    time: Timestamp,
+    lifetime_s: int,
+    link_layer: str | None = None,
+) -> BindingUpdate:
+    """A proxy binding update (RFC 5213, 6.9.1.1); lifetime 0 de-registers."""
+    options: list[Option] = [
+        MobileNodeIdentifier.nai(mn_id),
+        *(HomeNetworkPrefix(hnp) for hnp in hnps),
+        HandoffIndicator(handoff),
+        AccessTechnologyType(AccessTechnology.IEEE_802_11),
+    ]
+    if link_layer is not None:
+        options.append(MobileNodeLinkLayerIdentifier(bytes.fromhex(link_layer.replace(":", ""))))
+    options.append(time)
+    return BindingUpdate(
+        sequence=sequence,
+        flags=BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.PROXY,
+        lifetime_s=lifetime_s,
+        options=tuple(options),
+    )
+
+
+def acknowledge(
+    update: BindingUpdate,
+    *,
+    status: int,
+    lifetime_s: int,
+    hnps: Sequence[IPv6Network],
+    now: float,
+) -> BindingAcknowledgement:
+    """The answer to a proxy binding update (RFC 5213, 5.3.6).
+
+    A refusal of the timestamp carries this host's clock, everything else echoes the update.
+    """
+    bad_clock = status in (
+        BindingStatus.TIMESTAMP_MISMATCH,
+        BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED,
+    )
+    time = update.first(Timestamp)
+    options: list[Option] = [
+        update.first(MobileNodeIdentifier) or MobileNodeIdentifier.nai(""),
+        *(HomeNetworkPrefix(hnp) for hnp in hnps),
+        update.first(HandoffIndicator) or HandoffIndicator(0),
+        update.first(AccessTechnologyType) or AccessTechnologyType(0),
+        *update.every(MobileNodeLinkLayerIdentifier),
+    ]
+    if bad_clock:
+        options.append(Timestamp.at(now))
+    elif time is not None:
+        options.append(time)
+    return BindingAcknowledgement(
+        status=status,
+        flags=BindingAckFlag.PROXY,
+        sequence=update.sequence,
+        lifetime_s=lifetime_s,
+        options=tuple(options),
+    )
+
+
+def prefixes_of(message: Message) -> list[IPv6Network]:
+    """The home network prefixes a message names, in its order."""
+    return [option.prefix for option in message.every(HomeNetworkPrefix)]
+
+
+def node_of(message: Message) -> str:
+    """The mobile node a message names, empty when it names none."""
+    identifier = message.first(MobileNodeIdentifier)
+    return "" if identifier is None else identifier.text
+
+
+def handoff_of(update: BindingUpdate) -> int:
+    """The handoff indicator of an update."""
+    indicator = update.first(HandoffIndicator)
+    return Handoff.UNKNOWN if indicator is None else indicator.value

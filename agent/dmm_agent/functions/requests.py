@@ -1,0 +1,90 @@
+"""Requests that wait for an answer: sent again with growing pauses, given up after a bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.effects import CancelTimer, Effect, Send, SetTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+    from ipaddress import IPv6Address
+
+    from dmm_agent.wire import Message
+
+INITIAL_BINDACK_TIMEOUT_S = 1.0
+"""RFC 6275, section 12."""
+MAX_BINDACK_TIMEOUT_S = 32.0
+"""RFC 6275, section 12."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long to ask."""
+
+    attempts: int
+    first_wait_s: float = INITIAL_BINDACK_TIMEOUT_S
+    longest_wait_s: float = MAX_BINDACK_TIMEOUT_S
+
+
+@dataclass(slots=True)
+class _Request:
+    destination: IPv6Address
+    make: Callable[[int, float], Message]
+    patience: Patience
+    attempt: int
+    wait_s: float
+
+
+class Requests:
+    """The unanswered requests of one function, by a key the function chooses.
+
+    Its timers have the key ``("request", key)``; the function hands them to `again`.
+    """
+
+    def __init__(self, owner: str, limit: int = 10_000) -> None:
+        self._owner = owner
+        self._limit = limit
+        self._open: dict[Hashable, _Request] = {}
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._open
+
+    def start(
+        self,
+        key: Hashable,
+        destination: IPv6Address,
+        make: Callable[[int, float], Message],
+        patience: Patience,
+        now: float,
+    ) -> Iterator[Effect]:
+        """Send the first copy; `make(attempt, now)` builds each copy, `attempt` counting from 0.
+
+        A request with the same key is replaced. Above the limit the oldest one is forgotten.
+        """
+        if key not in self._open and len(self._open) >= self._limit:
+            yield from self.finish(next(iter(self._open)))
+        self._open[key] = request = _Request(destination, make, patience, 0, patience.first_wait_s)
+        yield from self._send(key, request, now)
+
+    def finish(self, key: Hashable) -> Iterator[Effect]:
+        """The answer came, or nobody wants it any more."""
+        if self._open.pop(key, None) is not None:
+            yield CancelTimer(self._owner, ("request", key))
+
+    def again(self, key: Hashable, now: float) -> Iterator[Effect]:
+        """The pause is over: send another copy, or forget the request when attempts are used up."""
+        request = self._open.get(key)
+        if request is None:
+            return
+        request.attempt += 1
+        if request.attempt >= request.patience.attempts:
+            del self._open[key]
+            return
+        request.wait_s = min(2 * request.wait_s, request.patience.longest_wait_s)
+        yield from self._send(key, request, now)
+
+    def _send(self, key: Hashable, request: _Request, now: float) -> Iterator[Effect]:
+        yield Send(request.destination, request.make(request.attempt, now))
+        yield SetTimer(self._owner, ("request", key), now + request.wait_s)

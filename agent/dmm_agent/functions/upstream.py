@@ -1,0 +1,162 @@
+"""The visited network's side of the hierarchy LM - proxy - MN (draft, sections 2.2, 5 and 6).
+
+For a prefix of another network this LM stands in for the mobile node: it registers itself with the
+prefix's home LM, and tracks the node inside its own network alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.effects import Effect, Send
+from dmm_agent.functions.proxy_messages import (
+    LONGEST_LIFETIME_S,
+    handoff_of,
+    node_of,
+    prefixes_of,
+    proxy_binding_update,
+)
+from dmm_agent.wire import Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from ipaddress import IPv6Address, IPv6Network
+
+    from dmm_agent.functions.base import Context
+    from dmm_agent.wire import BindingAcknowledgement, BindingUpdate
+
+MAX_WAITING = 4096
+"""Most registrations that wait for home LMs; above it the oldest is forgotten and must ask again."""
+
+
+@dataclass(slots=True)
+class Registration:
+    """An access router's update that waits for the answers of one or more home LMs."""
+
+    requester: IPv6Address
+    update: BindingUpdate
+    waiting: set[IPv6Network] = field(default_factory=set)
+    accepted: list[IPv6Network] = field(default_factory=list)
+    lifetime_s: int = LONGEST_LIFETIME_S
+    status: int = 0
+    """Why the first refused prefix was refused."""
+
+
+@dataclass(slots=True)
+class _Question:
+    home_lm: IPv6Address
+    mn_id: str
+    hnps: tuple[IPv6Network, ...]
+    registration: Registration | None
+    """None for a refresh, which nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A home LM's answer, matched to what was asked."""
+
+    home_lm: IPv6Address
+    mn_id: str
+    accepted: tuple[IPv6Network, ...]
+    refused: tuple[IPv6Network, ...]
+    registration: Registration | None
+
+
+class Upstream:
+    """Registrations of this LM with home LMs.
+
+    Never sends again by itself: the access router, who alone knows that the node is still there,
+    repeats its update with a new timestamp, and each copy is passed on.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._sequence = context.random.randrange(0x10000)
+        self._questions: dict[int, _Question] = {}
+
+    def register(
+        self, update: BindingUpdate, hnps: Iterable[IPv6Network], registration: Registration | None
+    ) -> Iterator[Effect]:
+        """Ask the home LM of each prefix to point here, with the update's own timestamp."""
+        by_home: dict[IPv6Address, list[IPv6Network]] = {}
+        for hnp in hnps:
+            home = self._context.directory.home_of(hnp)
+            if home is not None:
+                by_home.setdefault(home.lm, []).append(hnp)
+        for home_lm, asked in by_home.items():
+            sequence = self._next_sequence()
+            question = _Question(home_lm, node_of(update), tuple(asked), registration)
+            self._questions[sequence] = question
+            if len(self._questions) > MAX_WAITING:
+                del self._questions[next(iter(self._questions))]
+            yield self._ask(home_lm, sequence, question, update, LONGEST_LIFETIME_S)
+
+    def deregister(
+        self, home_lm: IPv6Address, mn_id: str, hnp: IPv6Network, time: Timestamp
+    ) -> Iterator[Effect]:
+        """Tell the home LM that the node is not here any more; its lifetime covers a lost message."""
+        yield Send(
+            home_lm,
+            proxy_binding_update(
+                sequence=self._next_sequence(),
+                mn_id=mn_id,
+                hnps=[hnp],
+                handoff=4,
+                time=time,
+                lifetime_s=0,
+            ),
+        )
+
+    def _ask(
+        self,
+        home_lm: IPv6Address,
+        sequence: int,
+        question: _Question,
+        update: BindingUpdate,
+        lifetime_s: int,
+    ) -> Send:
+        time = update.first(Timestamp)
+        assert time is not None, "an update without timestamp was accepted"
+        message = proxy_binding_update(
+            sequence=sequence,
+            mn_id=question.mn_id,
+            hnps=question.hnps,
+            handoff=handoff_of(update),
+            time=time,
+            lifetime_s=lifetime_s,
+        )
+        return Send(home_lm, message)
+
+    def answered(self, source: IPv6Address, answer: BindingAcknowledgement) -> Answered | None:
+        """Match an acknowledgement; None when nothing like it was asked."""
+        question = self._questions.get(answer.sequence)
+        if (
+            question is None
+            or question.home_lm != source
+            or question.mn_id != node_of(answer)
+            or answer.lifetime_s == 0 and answer.status < 128
+        ):
+            return None
+        del self._questions[answer.sequence]
+        granted = set(prefixes_of(answer)) if answer.status < 128 else set()
+        accepted = tuple(hnp for hnp in question.hnps if hnp in granted)
+        refused = tuple(hnp for hnp in question.hnps if hnp not in granted)
+        return Answered(source, question.mn_id, accepted, refused, question.registration)
+
+    def forget(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
+        """The node left the access router before the home LM answered: its answer is not wanted."""
+        gone = set(hnps)
+        for sequence, question in list(self._questions.items()):
+            registration = question.registration
+            if (
+                registration is not None
+                and registration.requester == requester
+                and question.mn_id == mn_id
+                and gone.intersection(question.hnps)
+            ):
+                del self._questions[sequence]
+
+    def _next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) % 0x10000
+        return self._sequence

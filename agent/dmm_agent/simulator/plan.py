@@ -1,0 +1,111 @@
+"""The virtual networks: gateways, access routers below them, a correspondent in each network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import Any
+
+from dmm_agent.config import AgentConfig, Directory, MobileNode, MobileNodePolicy, NetworkEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One router; an access router has a gateway and a block, a gateway has neither."""
+
+    name: str
+    network: str
+    address: IPv6Address
+    gateway: str | None = None
+    block: IPv6Network | None = None
+    correspondent: IPv6Address | None = None
+    """A fixed host below this access router."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Addresses and places of everything."""
+
+    directory: Directory
+    mobile_nodes: MobileNodePolicy
+    routers: dict[str, Router]
+    by_address: dict[IPv6Address, Router] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_address", {r.address: r for r in self.routers.values()})
+
+    def gateway_of(self, network: str) -> Router:
+        """The gateway of a network."""
+        return self.by_address[self.directory.named(network).mr]
+
+    def access_routers(self) -> list[Router]:
+        """All access routers, by name."""
+        return [r for _, r in sorted(self.routers.items()) if r.gateway is not None]
+
+    def below(self, gateway: str, destination: IPv6Address) -> Router | None:
+        """The access router that plain routing takes for an address inside a network."""
+        for router in self.access_routers():
+            mine = router.block is not None and destination in router.block
+            if router.gateway == gateway and (mine or destination == router.correspondent):
+                return router
+        return None
+
+    def config(self, router: Router, options: dict[str, Any]) -> AgentConfig:
+        """The configuration of the agent on a router; `options` as in a profile, by function."""
+        functions = ("proxy",) if router.gateway is not None else ("allocator", "lm", "mr")
+        chosen = {name: dict(options.get(name, {})) for name in functions}
+        if "allocator" in chosen:
+            chosen["allocator"]["blocks"] = [
+                {"access_router": r.address, "prefix": r.block}
+                for r in self.access_routers()
+                if r.gateway == router.name
+            ]
+        return AgentConfig(
+            schema=1,
+            host=router.name,
+            network=router.network,
+            address=router.address,
+            access_links=tuple(n.id.split("@")[0] for n in self.mobile_nodes.nodes)
+            if router.gateway is not None
+            else (),
+            home_block=router.block,
+            directory=self.directory,
+            mobile_nodes=self.mobile_nodes,
+            functions=chosen,
+        )
+
+
+def make_plan(networks: int, access_routers: int, mobile_nodes: int) -> Plan:
+    """Networks in a star around a core, by the same rule as the testbed's addresses."""
+    entries, routers = [], {}
+    for n in range(1, networks + 1):
+        prefix = IPv6Network((0x20010DB8 << 96 | n << 80, 48))
+        pool = IPv6Network((int(prefix.network_address) | 0x8000 << 64, 49))
+        base = int(prefix.network_address)
+        gateway = Router(f"gw{n}", f"net{n}", IPv6Address(base + 1))
+        routers[gateway.name] = gateway
+        for a in range(1, access_routers + 1):
+            block = IPv6Network((int(pool.network_address) | (a << 8) << 64, 56))
+            name = f"ar{n}{a}"
+            routers[name] = Router(
+                name,
+                gateway.network,
+                IPv6Address(base + 1 + a),
+                gateway.name,
+                block,
+                IPv6Address(base | (a << 64) | 0x10),
+            )
+        entries.append(
+            NetworkEntry(
+                network=gateway.network,
+                prefix=prefix,
+                mobile_pool=pool,
+                lm=gateway.address,
+                mr=gateway.address,
+            )
+        )
+    nodes = tuple(
+        MobileNode(id=f"mn{m}@dmm.example", link_layer=f"02:00:00:00:00:{m:02x}")
+        for m in range(1, mobile_nodes + 1)
+    )
+    return Plan(Directory(networks=tuple(entries)), MobileNodePolicy(nodes=nodes), routers)

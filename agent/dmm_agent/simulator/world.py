@@ -1,0 +1,288 @@
+"""Nodes, mobile nodes and messages on a virtual clock; the same seed gives the same trace."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.functions.effects import (
+    Advertise,
+    CancelTimer,
+    Effect,
+    Install,
+    Probe,
+    Record,
+    Remove,
+    Send,
+    SetTimer,
+)
+from dmm_agent.functions.events import (
+    Attached,
+    Detached,
+    Event,
+    Intercepted,
+    Observed,
+    ProbeAnswered,
+    Received,
+    Started,
+    TimerFired,
+)
+from dmm_agent.functions.node import build_node
+from dmm_agent.simulator.faults import Faults
+from dmm_agent.simulator.forwarding import Forwarding, Outcome, Tables, Trace
+from dmm_agent.simulator.mobile_node import MobileNodeModel
+from dmm_agent.wire import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+    from ipaddress import IPv6Address
+
+    from dmm_agent.functions.base import Function
+    from dmm_agent.functions.node import Node
+    from dmm_agent.simulator.plan import Plan
+
+START_S = 1_700_000_000.0
+SOLICIT_EVERY_S = 1.0
+SAMPLE_EVERY_S = 1.0
+"""The data plane samples a flow's packets this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that some node sent, for observers."""
+
+    at_s: float
+    source: IPv6Address
+    destination: IPv6Address
+    message: Any
+
+
+class World:
+    """Everything that is, and what happens next."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        seed: int,
+        faults: Faults | None = None,
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        registry: Mapping[str, type[Function[Any]]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.seed = seed
+        self.faults = faults or Faults()
+        self.observers: list[Callable[[Sent], None]] = []
+        self.now = START_S
+        self.trace: list[tuple[float, str, object]] = []
+        """All that happened: when (seconds since 1970), where, what."""
+        self.nodes: dict[str, Node] = {}
+        self.tables: dict[str, Tables] = {}
+        self.mobile_nodes: dict[str, MobileNodeModel] = {}
+        self._random = Random(seed)
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        self._timers: dict[tuple[str, str, Hashable], int] = {}
+        self._sampled: dict[tuple[str, str, object], float] = {}
+        chosen = {name: dict(values) for name, values in (options or {}).items()}
+        for name, router in sorted(plan.routers.items()):
+            config = plan.config(router, chosen)
+            self.nodes[name] = build_node(config, Random(self._random.random()), registry)
+            self.tables[name] = Tables()
+        for policy in plan.mobile_nodes.nodes:
+            self.mobile_nodes[policy.id] = MobileNodeModel(policy)
+        self.forwarding = Forwarding(plan, self.tables)
+        for name in self.nodes:
+            self._tell(name, Started())
+
+    # The clock
+
+    def at(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Do something `delay_s` from now."""
+        heapq.heappush(self._queue, (self.now + delay_s, next(self._order), action))
+
+    def run(self, for_s: float) -> None:
+        """Let time pass."""
+        until = self.now + for_s
+        while self._queue and self._queue[0][0] <= until:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+        self.now = until
+
+    def run_until(self, condition: Callable[[], bool], limit_s: float) -> None:
+        """Let time pass until a condition holds.
+
+        Raises:
+            AssertionError: it did not within `limit_s`.
+        """
+        deadline = self.now + limit_s
+        while not condition():
+            if self.now >= deadline:
+                raise AssertionError(f"seed {self.seed}: not within {limit_s} s")
+            self.run(0.5)
+
+    # What a tester does
+
+    def attach(self, mn_id: str, access_router: str) -> None:
+        """The node's radio leaves its access router, if any, and comes up at another one."""
+        self.leave(mn_id)
+        mn = self.mobile_nodes[mn_id]
+        mn.at = access_router
+        mn.visit += 1
+        self._log(mn_id, f"attaches at {access_router}")
+        self._solicit(mn, mn.visit)
+
+    def leave(self, mn_id: str, *, silently: bool = False) -> None:
+        """The node's radio goes down; silently, the access router's link stays up."""
+        mn = self.mobile_nodes[mn_id]
+        if mn.at is None:
+            return
+        self._log(mn_id, f"leaves {mn.at}{' silently' if silently else ''}")
+        router, mn.at = mn.at, None
+        if not silently:
+            self._tell(router, Detached(mn.link))
+
+    def address(self, mn_id: str, network: str) -> IPv6Address | None:
+        """The node's valid address out of a network's mobile pool."""
+        pool = self.plan.directory.named(network).mobile_pool
+        return self.mobile_nodes[mn_id].address_in(pool, self.now)
+
+    def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
+        """The node uses its prefix of a network from now on, wherever it is."""
+        mn = self.mobile_nodes[mn_id]
+        mn.sessions[prefix_of_network] = None
+        self.at(every_s, lambda: self._session_packet(mn, prefix_of_network, every_s))
+
+    def stop_session(self, mn_id: str, prefix_of_network: str) -> None:
+        """The session is over."""
+        self.mobile_nodes[mn_id].sessions.pop(prefix_of_network, None)
+
+    def send_packet(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
+        """A packet from a host below access router `start`; MRs on its way sample it."""
+        trace = self.forwarding.trace(start, source, destination)
+        for name in trace.path:
+            self._sample(name, ("flow", destination), Intercepted(source, destination))
+        return trace
+
+    # Messages, timers, effects
+
+    def _tell(self, name: str, event: Event) -> None:
+        self._log(name, event)
+        for effect in self.nodes[name].handle(event, self.now):
+            self._log(name, effect)
+            self._do(name, effect)
+
+    def _do(self, name: str, effect: Effect) -> None:
+        match effect:
+            case Send(destination, message):
+                self._send(name, destination, message)
+            case SetTimer(owner, key, at_s):
+                self._set_timer(name, owner, key, at_s)
+            case CancelTimer(owner, key):
+                self._timers.pop((name, owner, key), None)
+            case Install(route):
+                self.tables[name].install(route)
+            case Remove(route):
+                self.tables[name].remove(route)
+            case Advertise():
+                self._advertise(name, effect)
+            case Probe(link, target):
+                self._probe(name, link, to_all=target.is_multicast)
+            case Record():
+                pass
+
+    def _send(self, name: str, destination: IPv6Address, message: Any) -> None:
+        source = self.plan.routers[name].address
+        sent = Sent(self.now, source, destination, message)
+        for observer in self.observers:
+            observer(sent)
+        octets = encode(message, source, destination)
+        receiver = self.plan.by_address[destination].name
+        for delay_s in self.faults.delays(self._random):
+            self.at(delay_s, lambda: self._tell(receiver, Received(source, decode(octets))))
+
+    def _set_timer(self, name: str, owner: str, key: Hashable, at_s: float) -> None:
+        mark = next(self._order)
+        self._timers[name, owner, key] = mark
+
+        def fire() -> None:
+            if self._timers.get((name, owner, key)) == mark:
+                del self._timers[name, owner, key]
+                self._tell(name, TimerFired(owner, key))
+
+        self.at(max(0.0, at_s - self.now), fire)
+
+    # The access link
+
+    def _on_link(self, name: str, link: str) -> MobileNodeModel | None:
+        here = (m for m in self.mobile_nodes.values() if m.at == name and m.link == link)
+        return next(here, None)
+
+    def _solicit(self, mn: MobileNodeModel, visit: int) -> None:
+        """Solicit until a router answers with a prefix of its network (RFC 4861, 6.3.7)."""
+        if mn.visit != visit or mn.at is None or mn.heard_visit == visit:
+            return
+        router = mn.at
+        event = Attached(mn.link, mn.policy.link_layer, mn.link_local, solicited=True)
+        for delay_s in self.faults.delays(self._random):
+            self.at(delay_s, lambda: self._tell(router, event) if mn.visit == visit and mn.at else None)
+        self.at(SOLICIT_EVERY_S, lambda: self._solicit(mn, visit))
+
+    def _advertise(self, name: str, advertise: Advertise) -> None:
+        mn = self._on_link(name, advertise.link)
+        if mn is None:
+            return
+        visit = mn.visit
+        for delay_s in self.faults.delays(self._random):
+            self.at(delay_s, lambda: mn.hear(advertise, visit, self.now))
+
+    def _probe(self, name: str, link: str, *, to_all: bool) -> None:
+        mn = self._on_link(name, link)
+        if mn is None:
+            return
+        answer: Event = ProbeAnswered(link, mn.policy.link_layer)
+        if to_all:
+            answer = Attached(link, mn.policy.link_layer, mn.link_local, solicited=False)
+        for delay_s in self.faults.delays(self._random):
+            self.at(2 * delay_s, lambda: self._tell(name, answer) if mn.at == name else None)
+
+    # Sessions
+
+    def _session_packet(self, mn: MobileNodeModel, network: str, every_s: float) -> None:
+        """One packet each way between the node and a correspondent in every other network."""
+        if network not in mn.sessions:
+            return
+        self.at(every_s, lambda: self._session_packet(mn, network, every_s))
+        address = self.address(mn.policy.id, network)
+        if address is None:
+            return
+        for router in self.plan.access_routers():
+            if router.correspondent is None:
+                continue
+            down = self.send_packet(router.name, router.correspondent, address)
+            self._check_no_loop(down)
+            if mn.at is not None:
+                self._uplink(mn, address, router.correspondent)
+
+    def _uplink(self, mn: MobileNodeModel, source: IPv6Address, destination: IPv6Address) -> None:
+        assert mn.at is not None
+        if not self.tables[mn.at].delivers(source, mn.link):
+            observed = Observed(mn.link, mn.policy.link_layer, source)
+            self._sample(mn.at, ("observed", mn.link, source), observed)
+            return
+        self._check_no_loop(self.send_packet(mn.at, source, destination))
+
+    def _sample(self, name: str, key: object, event: Event) -> None:
+        last = self._sampled.get((name, type(event).__name__, key))
+        if last is None or self.now - last >= SAMPLE_EVERY_S:
+            self._sampled[name, type(event).__name__, key] = self.now
+            self.at(0.0, lambda: self._tell(name, event))
+
+    def _check_no_loop(self, trace: Trace) -> None:
+        if trace.outcome is Outcome.LOOP:
+            raise AssertionError(f"seed {self.seed}: packets go round at {self.now}: {trace.path}")
+
+    def _log(self, name: str, what: object) -> None:
+        self.trace.append((self.now, name, what))
