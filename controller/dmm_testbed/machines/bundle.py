@@ -7,7 +7,7 @@ import sys
 import tarfile
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dmm_testbed.machines.cache import cached, fingerprint
 from dmm_testbed.machines.errors import MachineError
@@ -75,7 +75,7 @@ def _build_dependencies(
 ) -> None:
     progress("agent: fetching its Python dependencies")
     _pip("--requirement", str(requirements), target=work)
-    _archive(file, work, "w")
+    _archive(file, work, compress=False)
 
 
 def _build_bundle(file: Path, work: Path, dependencies: Path, source: Path, key: str) -> None:
@@ -95,11 +95,14 @@ def _build_bundle(file: Path, work: Path, dependencies: Path, source: Path, key:
             )
             command.chmod(0o755)
     (tree / STAMP).write_text(f"{key}\n", encoding="ascii")
-    _archive(file, work, "w:gz")
+    _archive(file, work, compress=True)
 
 
-def _archive(file: Path, work: Path, mode: Literal["w", "w:gz"]) -> None:
-    with tarfile.open(file, mode) as archive:
+def _archive(file: Path, work: Path, *, compress: bool) -> None:
+    # Level 1: it is read from a cache or sent over a local network, seconds matter more than bytes.
+    with (
+        tarfile.open(file, "w:gz", compresslevel=1) if compress else tarfile.open(file, "w")
+    ) as archive:
         archive.add(work / "dmm-agent", "dmm-agent", filter=_owned_by_root)
 
 
