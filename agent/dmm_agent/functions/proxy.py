@@ -56,8 +56,12 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-REGISTRATION_PATIENCE = Patience(attempts=1000)
-"""RFC 5213, 6.9.4: for as long as the node is attached."""
+REGISTRATION_PATIENCE = Patience(attempts=1000, longest_wait_s=4.0)
+"""For as long as the node is attached (RFC 5213, 6.9.4).
+
+The pauses stop growing earlier than they must: a node without a prefix has no network, and one
+update in four seconds is far below MAX_UPDATE_RATE.
+"""
 DEREGISTRATION_PATIENCE = Patience(attempts=4)
 ALL_NODES = IPv6Address("ff02::1")
 """A probe to all nodes makes whoever is on the link show itself, as an `Attached` event."""
@@ -349,6 +353,8 @@ class Proxy(Function[ProxyOptions]):
             return
         for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
             yield from self._stop_serving(here, hnp)
+        if not here.prefixes and not here.asked:
+            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
         if here.prefixes:
