@@ -20,6 +20,16 @@ from dmm_agent.wire.errors import (
     UnknownMessageType,
     WireError,
 )
+from dmm_agent.wire.extension import (
+    DESTINATION_OPTIONS,
+    ROUTING,
+    MobilityPacket,
+    decode_packet,
+    encode_packet,
+    home_address_header,
+    routing_header,
+    verify_packet_checksum,
+)
 from dmm_agent.wire.fast_handover import (
     ContextRequest,
     FastBindingAcknowledgement,
@@ -108,8 +118,10 @@ from dmm_agent.wire.pmip6_options import (
 )
 
 __all__ = [
+    "DESTINATION_OPTIONS",
     "INFINITE_LIFETIME_S",
     "NEXT_HEADER",
+    "ROUTING",
     "AccessTechnology",
     "AccessTechnologyType",
     "AlternateCareOfAddress",
@@ -176,6 +188,7 @@ __all__ = [
     "MobileNodeLinkLayerIdentifier",
     "MobileNodeLinkLocalInterfaceId",
     "MobilityMessageAuthentication",
+    "MobilityPacket",
     "NonceIndices",
     "Option",
     "PreviousMaar",
@@ -199,9 +212,14 @@ __all__ = [
     "VendorSpecific",
     "WireError",
     "decode",
+    "decode_packet",
     "encode",
+    "encode_packet",
+    "home_address_header",
     "message_classes",
     "option_classes",
     "round_lifetime",
+    "routing_header",
     "verify_checksum",
+    "verify_packet_checksum",
 ]
