@@ -4,7 +4,7 @@
 in it; adding one is writing that class. RFC numbers are in the docstring of each.
 """
 
-from dmm_agent.wire.codec import NEXT_HEADER, decode, encode, verify_checksum
+from dmm_agent.wire.codec import LARGEST_OCTETS, NEXT_HEADER, decode, encode, verify_checksum
 from dmm_agent.wire.dmm_options import (
     AnchoredPrefix,
     DlifLinkLayerAddress,
@@ -120,6 +120,7 @@ from dmm_agent.wire.pmip6_options import (
 __all__ = [
     "DESTINATION_OPTIONS",
     "INFINITE_LIFETIME_S",
+    "LARGEST_OCTETS",
     "NEXT_HEADER",
     "ROUTING",
     "AccessTechnology",
