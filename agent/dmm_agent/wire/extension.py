@@ -86,7 +86,7 @@ def encode_packet(
     return next_header, octets
 
 
-def decode_packet(next_header: int, data: bytes | memoryview) -> MobilityPacket:
+def decode_packet(next_header: int, data: bytes | bytearray | memoryview) -> MobilityPacket:
     """Read what follows the IPv6 header; offsets in errors count from the header at fault.
 
     Raises:
@@ -98,7 +98,10 @@ def decode_packet(next_header: int, data: bytes | memoryview) -> MobilityPacket:
 
 
 def verify_packet_checksum(
-    next_header: int, data: bytes | memoryview, source: IPv6Address, destination: IPv6Address
+    next_header: int,
+    data: bytes | bytearray | memoryview,
+    source: IPv6Address,
+    destination: IPv6Address,
 ) -> bool:
     """Whether the Mobility Header behind the extension headers came through unchanged.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -32,6 +33,9 @@ from dmm_agent.wire import (
     encode,
 )
 
+if TYPE_CHECKING:
+    from scapy.packet import Packet
+
 SOURCE, DESTINATION = IPv6Address("2001:db8:1::1"), IPv6Address("2001:db8:ff::1")
 
 U16 = st.integers(0, 0xFFFF)
@@ -41,12 +45,12 @@ SCAPY_UPDATE_FLAGS = "PRMKLHA"
 SCAPY_ACK_FLAGS = "PRK"
 
 
-def built(message: scapy.Packet) -> bytes:
+def built(message: Packet) -> bytes:
     packet = scapy.IPv6(src=str(SOURCE), dst=str(DESTINATION), nh=135) / message
     return bytes(packet)[40:]
 
 
-def update(sequence: int, bits: int, lifetime: int, options: list[scapy.Packet]) -> bytes:
+def update(sequence: int, bits: int, lifetime: int, options: list[Packet]) -> bytes:
     letters = "".join(x for i, x in enumerate(SCAPY_UPDATE_FLAGS) if bits >> (9 + i) & 1)
     return built(
         scapy.MIP6MH_BU(
@@ -56,7 +60,7 @@ def update(sequence: int, bits: int, lifetime: int, options: list[scapy.Packet])
 
 
 def acknowledgement(
-    status: int, bits: int, sequence: int, lifetime: int, options: list[scapy.Packet]
+    status: int, bits: int, sequence: int, lifetime: int, options: list[Packet]
 ) -> bytes:
     letters = "".join(x for i, x in enumerate(SCAPY_ACK_FLAGS) if bits >> (5 + i) & 1)
     return built(
@@ -90,7 +94,7 @@ CARE_OF = "2001:db8:2::100"
 PREFIX = IPv6Network("2001:db8:a:100::/56")
 AUTHENTICATOR = bytes(range(12))
 
-OPTIONS: dict[str, tuple[Option, scapy.Packet]] = {
+OPTIONS: dict[str, tuple[Option, Packet]] = {
     "advice": (BindingRefreshAdvice(300), scapy.MIP6OptBRAdvice(rinter=75)),
     "care-of": (
         AlternateCareOfAddress(IPv6Address(CARE_OF)),
@@ -119,15 +123,16 @@ OPTIONS: dict[str, tuple[Option, scapy.Packet]] = {
 @pytest.mark.parametrize("second", OPTIONS)
 @pytest.mark.parametrize("first", OPTIONS)
 def test_options_are_aligned_as_scapy_aligns_them(first: str, second: str) -> None:
-    ours, theirs = zip(OPTIONS[first], OPTIONS[second], strict=True)
-    expected = update(1, 0x8200, 900, [option.copy() for option in theirs])
+    chosen = (OPTIONS[first], OPTIONS[second])
+    ours = tuple(option for option, _ in chosen)
+    expected = update(1, 0x8200, 900, [option.copy() for _, option in chosen])
     message = BindingUpdate(1, BindingUpdateFlag(0x8200), 3600, ours)
     assert encode(message, SOURCE, DESTINATION) == expected
 
 
 COOKIE, TOKEN = bytes(range(1, 9)), bytes(range(11, 19))
 
-MESSAGES: dict[str, tuple[Message, scapy.Packet]] = {
+MESSAGES: dict[str, tuple[Message, Packet]] = {
     "refresh request": (BindingRefreshRequest(), scapy.MIP6MH_BRR(res2=0)),
     "home test init": (HomeTestInit(COOKIE), scapy.MIP6MH_HoTI(cookie=COOKIE)),
     "care-of test init": (CareOfTestInit(COOKIE), scapy.MIP6MH_CoTI(cookie=COOKIE)),
