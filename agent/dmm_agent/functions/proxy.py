@@ -23,7 +23,6 @@ from dmm_agent.functions.effects import (
     Probe,
     Record,
     Remove,
-    Send,
     SetTimer,
 )
 from dmm_agent.functions.events import (
@@ -301,9 +300,7 @@ class Proxy(Function[ProxyOptions]):
         yield self._advertisement(here, now)
         if ANY_PREFIX in asked:
             for hnp in self._early.pop(here.link, {}):
-                yield from self._observed(
-                    here.link, here.link_layer, hnp.network_address, now
-                )
+                yield from self._observed(here.link, here.link_layer, hnp.network_address, now)
 
     def _serve(
         self, here: Attachment, hnp: IPv6Network, lifetime_s: int, now: float
