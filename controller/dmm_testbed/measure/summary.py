@@ -24,8 +24,6 @@ class PathSummary:
 
     path: results.DirectionPath
     stretch: results.Stretch
-    restored_at_s: float | None = None
-    """When the first probe sent after the move arrived."""
     direct_at_s: float | None = None
     """When the first probe of the unbroken last run over the final path was sent."""
 
@@ -58,7 +56,6 @@ def summarise(
         stretch=results.Stretch(
             before=_stretch(before), during=_stretch(during), after=_stretch(after)
         ),
-        restored_at_s=min((t.arrived_at_s for t in later if t.arrived_at_s), default=None),
         direct_at_s=_settled_since(later),
     )
 
@@ -100,9 +97,7 @@ def _settled_since(later: Sequence[Trace]) -> float | None:
     return since
 
 
-def _observed(
-    traces: Sequence[Trace], started_at_s: float
-) -> tuple[results.ObservedPath, ...]:
+def _observed(traces: Sequence[Trace], started_at_s: float) -> tuple[results.ObservedPath, ...]:
     seen: dict[Walk, list[Trace]] = {}
     for trace in traces:
         if trace.walk in seen or len(seen) < MAX_OBSERVED:
