@@ -5,28 +5,34 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmm_testbed.report.page import render
+from dmm_testbed.report.scene import ContradictionError
 from dmm_testbed.report.terminal import print_summary
 from dmm_testbed.results import ResultsError, read
 
+if TYPE_CHECKING:
+    from dmm_testbed.results import Results
 
-def write_report(directory: Path) -> Path:
-    """Reads `results.json` in a directory and writes `index.html` beside it.
+
+def write_page(results: Results, page: Path) -> bool:
+    """Writes the page, so that nobody ever sees half of it.
 
     Returns:
-        Where the page is.
+        Whether it differs from what was there.
 
     Raises:
-        ResultsError: the file is missing, is no results file or contradicts itself.
+        ContradictionError: the results contradict themselves; says which field.
         OSError: the page cannot be written.
     """
-    results = read(directory / "results.json")
-    page = directory / "index.html"
-    unfinished = page.with_name("index.html.part")
-    unfinished.write_text(render(results), encoding="utf-8")
+    html = render(results).encode()
+    if page.is_file() and page.read_bytes() == html:
+        return False
+    unfinished = page.with_name(page.name + ".part")
+    unfinished.write_bytes(html)
     unfinished.replace(page)
-    return page
+    return True
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,14 +41,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="where results.json is, e.g. build/report")
     parser.add_argument("--quiet", action="store_true", help="do not print the summary table")
     options = parser.parse_args(arguments)
+    source, page = options.directory / "results.json", options.directory / "index.html"
     try:
-        page = write_report(options.directory)
-        if not options.quiet:
-            print_summary(read(options.directory / "results.json"))
+        results = read(source)
+        changed = write_page(results, page)
+    except ContradictionError as error:
+        print(f"report: {source}: {error}", file=sys.stderr)
+        return 1
     except (ResultsError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    print(f"Report: {page}")
+    if not options.quiet:
+        print_summary(results)
+    print(f"Report: {page}" if changed else f"Report unchanged: {page}")
     return 0
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from dmm_testbed.report.scene import Direction
     from dmm_testbed.results import GapPlot, GapPoint, Step
 
-_LEFT_PX, _RIGHT_PX = 56.0, 820.0
+_LEFT_PX, _RIGHT_PX = 46.0, 590.0
 _STRIP_PX = 80.0
 _BETWEEN_PX = 34.0
 _TOP_PX = 62.0
 _AXIS_PX = 40.0
+_LEAST_STICK_PX = 1.2
 _LEAST_SCALE_MS = 10.0
 _SILENT_SHARE = 0.05
 """A strip whose last probe came this much of the step before its end is shown as silent."""
@@ -60,14 +61,14 @@ def draw_gaps(plot: GapPlot, step: Step, end_ms: float) -> Element | None:
     scale_ms = ceiling(max(_LEAST_SCALE_MS, *gaps_ms))
     bottom = _TOP_PX + 2 * _STRIP_PX + _BETWEEN_PX
     root = canvas(
-        _RIGHT_PX + 24, bottom + _AXIS_PX, f"Silence between received probes in step {step.name}"
+        _RIGHT_PX + 20, bottom + _AXIS_PX, f"Silence between received probes in step {step.name}"
     )
+    _draw_moves(root, step, axis, bottom)
     for base, (direction, strip) in zip((_TOP_PX + _STRIP_PX, bottom), strips.items(), strict=True):
         ends = (plot.correspondent, plot.mobile_node)
         sender, receiver = ends if direction == "forward" else ends[::-1]
         _draw_scale(root, base, scale_ms, f"{sender} to {receiver}, silence in ms")
-        _draw_strip(root, strip, axis, base, scale_ms, direction)
-    _draw_moves(root, step, axis, bottom)
+        _draw_strip(root, strip, axis, base, scale_ms, direction, plot.bin_ms)
     _draw_time(root, axis, bottom)
     return root
 
@@ -92,6 +93,7 @@ def _draw_scale(root: Element, base: float, scale_ms: float, title: str) -> None
 def _draw_strip(
     root: Element, strip: Sequence[GapPoint], axis: _Axis, base: float, scale_ms: float,
     direction: Direction,
+    bin_ms: float,
 ) -> None:  # fmt: skip
     """Draws a stick for each pixel column that has a silence, as long as the longest there."""
     columns: dict[int, GapPoint] = {}
@@ -104,12 +106,15 @@ def _draw_strip(
         for x, point in sorted(columns.items())
     )
     if sticks:
-        add(root, "path", d=sticks, class_=f"sticks {direction}")
+        width = max(_LEAST_STICK_PX, axis.x(axis.begin_ms + bin_ms) - _LEFT_PX)
+        add(root, "path", d=sticks, stroke_width=width, class_=f"sticks {direction}")
     last_ms = max((point.at_ms for point in strip), default=axis.begin_ms)
     if axis.end_ms - last_ms > _SILENT_SHARE * (axis.end_ms - axis.begin_ms):
         _draw_silence(root, axis.x(last_ms) + 2, base)
     if strip:
-        _draw_longest(root, max(strip, key=lambda point: point.gap_ms), axis, base, scale_ms)
+        _draw_longest(
+            root, max(strip, key=lambda point: point.gap_ms), axis, base, scale_ms, direction
+        )
 
 
 def _draw_silence(root: Element, x: float, base: float) -> None:
@@ -123,15 +128,12 @@ def _draw_silence(root: Element, x: float, base: float) -> None:
 
 
 def _draw_longest(
-    root: Element, point: GapPoint, axis: _Axis, base: float, scale_ms: float
+    root: Element, point: GapPoint, axis: _Axis, base: float, scale_ms: float, direction: Direction
 ) -> None:
     x, y = axis.x(point.at_ms), base - point.gap_ms / scale_ms * _STRIP_PX
-    text = duration(point.gap_ms)
-    fits = x + 9 + text_width(text) <= _RIGHT_PX
-    add(
-        root, "text", text, x=x + 8 if fits else x - 8, y=max(y + 9, base - _STRIP_PX + 10),
-        class_="longest" if fits else "longest end",
-    )  # fmt: skip
+    add(root, "circle", cx=x, cy=y, r=3, class_=f"peak {direction}")
+    text = f"longest {duration(point.gap_ms)}"
+    add(root, "text", text, x=_RIGHT_PX, y=base - _STRIP_PX - 8, class_="longest")
 
 
 def _draw_moves(root: Element, step: Step, axis: _Axis, bottom: float) -> None:

@@ -20,7 +20,7 @@ HOST_ROLES = frozenset({"mobile_node", "correspondent"})
 _CORE_ROLES = ("router", "gateway", "anchor")
 _SWEEPS = 8
 _BEND_WIDTH_PX = 10.0
-_MARGIN_PX = 14.0
+_MARGIN_PX = 8.0
 
 Vertex = tuple[str, ...]
 """A machine is `(name,)`; a bend, where a link crosses a layer, is `(end, end, layer)`; what keeps
@@ -51,7 +51,7 @@ def lay_out(
     roles: Mapping[str, str],
     links: Iterable[tuple[str, str]],
     widths: Mapping[str, float],
-    gap: float = 18.0,
+    gap: float = 15.0,
 ) -> Layout:
     """Returns the layout of a graph.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import jinja2
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path as text: machines, and whether packets left each of them inside a tunnel."""
+    """A path as text, cut where a tunnel begins or ends."""
 
     direction: Direction
-    machines: tuple[tuple[str, bool], ...]
+    runs: tuple[tuple[bool, tuple[str, ...]], ...]
+    """Machines one after the other, and whether packets between them were inside a tunnel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def render(results: Results) -> str:
     """Returns the page as HTML, well-formed as XML too.
 
     Raises:
-        ResultsError: the results contradict themselves; says which field.
+        ContradictionError: the results contradict themselves; says which field.
     """
     scene = set_scene(results)
     messages = messages_of_steps(results)
@@ -98,7 +100,7 @@ def render(results: Results) -> str:
     environment.filters.update(
         duration=words.duration, ratio=words.ratio, grouped=words.grouped, moment=words.moment
     )
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         results=results,
         views=views,
         words=words,
@@ -109,6 +111,7 @@ def render(results: Results) -> str:
         ),
         wide=scene.layout.width > WIDE_PX,
     )
+    return words.clean(page)
 
 
 WIDE_PX = 560
@@ -172,8 +175,11 @@ def _routes(steps: Sequence[Step], number: int, phase: Phase) -> tuple[Route, ..
     for direction in DIRECTIONS:
         hosts: tuple[str, ...] = getattr(getattr(steps[number].path, direction), phase)
         inside = encapsulated_hops(hosts, tunnels_of(steps, number, direction, phase))
-        machines = tuple((name, place in inside) for place, name in enumerate(hosts))
-        routes.append(Route(direction, machines))
+        tunnelled = [bool({place, place - 1} & inside) for place in range(len(hosts))]
+        runs = groupby(zip(tunnelled, hosts, strict=True), key=itemgetter(0))
+        routes.append(
+            Route(direction, tuple((is_in, tuple(n for _, n in run)) for is_in, run in runs))
+        )
     return tuple(routes)
 
 
@@ -182,9 +188,10 @@ def _sequence(
 ) -> Markup | None:
     if not messages:
         return None
-    places = dict(scene.layout.x)
-    for name, standing in scene.standings[number]["after"].items():
-        places[name] = places[standing.router] + 0.5  # right of the router that serves it
+    # From the edge of the network to its core, and from left to right as in the topology.
+    layout, standings = scene.layout, scene.standings[number]["after"]
+    places = {name: (-layer, layout.x[name]) for name, layer in layout.layer.items()}
+    places |= {name: (-layout.layers, layout.x[s.router]) for name, s in standings.items()}
     zero_ms = step.moves[0].at_ms if step.moves else step.at_ms
     return markup(draw_sequence(chart_of(messages), step.moves, places, zero_ms))
 
@@ -202,7 +209,7 @@ def _gaps(results: Results, number: int) -> list[Markup]:
 
 
 def _hosts(step: Step) -> list[HostRow]:
-    names = dict.fromkeys([*sorted(step.state), *sorted(step.signalling.by_host)])
+    names = sorted({*step.state, *step.signalling.by_host})
     return [
         HostRow(
             name,

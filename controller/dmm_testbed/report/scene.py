@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from dmm_testbed.report.drawing import shorten, text_width
 from dmm_testbed.report.layout import Layout, lay_out
-from dmm_testbed.results import ResultsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,11 @@ DIRECTIONS: tuple[Direction, ...] = ("forward", "reverse")
 MAX_MOBILE_NODES = 16
 """Mobile nodes drawn; the first ones of the topology that the scenario uses."""
 _MAX_NAME = 14
-_BOX_PADDING_PX = 14.0
+_BOX_PADDING_PX = 12.0
+
+
+class ContradictionError(Exception):
+    """One field of the results contradicts another; the text says which, ready for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def set_scene(results: Results) -> Scene:
     """Returns the scene of a run.
 
     Raises:
-        ResultsError: a path or link names a machine that the topology lacks; says which field.
+        ContradictionError: a path or link names a machine that the topology lacks; says which field.
     """
     check_names(results)
     roles = {node.name: node.role for node in results.layout.nodes}
@@ -92,15 +95,15 @@ def check_names(results: Results) -> None:
     """Checks that links and paths name machines of the topology, if the run describes one.
 
     Raises:
-        ResultsError: says which field names an unknown machine.
+        ContradictionError: says which field names an unknown machine.
     """
     known = {node.name for node in results.layout.nodes}
     if not known:
         return
     for field, name in _names(results):
         if name not in known:
-            raise ResultsError(
-                f"results.json: {field}: {name!r} is not one of the machines in layout.nodes"
+            raise ContradictionError(
+                f"{field}: {name!r} is not one of the machines in layout.nodes"
             )
 
 

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 _ROW_PX = 27.0
 _PAUSE_PX = 22.0
+_BELOW_MOVE_PX = 7.0
 _HEADS_PX = 44.0
-_TIME_PX = 84.0
+_TIME_PX = 108.0
 """Room for the time axis on the left."""
-_LANES_PX = 900.0
+_LANES_PX = 1040.0
 """Room that lifelines share, as long as they are neither too near nor too far from each other."""
-_LANE_PX = (76.0, 150.0)
+_LANE_PX = (76.0, 124.0)
 _MAX_LABEL = 34
 _LONG_CHART = 14
 """Rows from which the names of machines are repeated below."""
+_LEAST_ZOOM = 0.75
+"""How far a narrow screen may shrink the chart before it scrolls."""
+_LAST = (float("inf"), 0.0)
 _PAUSE_MS = 100.0
 """A silence this long is drawn as a pause."""
 
@@ -43,23 +47,24 @@ class _Entry:
 
 
 def draw_sequence(
-    chart: Chart, moves: Sequence[Move], places: Mapping[str, float], zero_ms: float
+    chart: Chart, moves: Sequence[Move], places: Mapping[str, tuple[float, float]], zero_ms: float
 ) -> Element:
     """Returns the drawing of a chart.
 
     Args:
         chart: what to draw.
         moves: the step's moves, drawn as rules across the chart.
-        places: where machines stand in the topology, which gives the lifelines their order.
+        places: an order for the lifelines, by machine.
         zero_ms: the instant that the time axis calls zero, in milliseconds of the run.
     """
-    lanes = _lanes(sorted(chart.machines, key=lambda name: places.get(name, float("inf"))))
+    lanes = _lanes(sorted(chart.machines, key=lambda name: places.get(name, _LAST)))
     entries = _entries(chart, moves)
     bottom = (entries[-1].y if entries else _HEADS_PX) + 14
     right = max(lanes.values(), default=_TIME_PX) + _LANE_PX[0] / 2
     repeat_names = len(entries) >= _LONG_CHART
     height = bottom + 26 * repeat_names + 24 * bool(chart.rest)
     root = canvas(right, height, _description(chart))
+    root.set("style", f"min-width: {right * _LEAST_ZOOM:.0f}px")
     add(root, "text", "ms", x=_TIME_PX - 22, y=24, class_="time")
     for name, x in lanes.items():
         add(root, "path", d=polyline([(x, 30), (x, bottom)]), class_="lifeline")
@@ -99,6 +104,8 @@ def _entries(chart: Chart, moves: Sequence[Move]) -> list[_Entry]:
         y += _ROW_PX + (_PAUSE_PX if pause_ms else 0)
         entries.append(_Entry(what, at_ms, y, pause_ms))
         before_ms = at_ms
+        if not isinstance(what, Row):
+            y += _BELOW_MOVE_PX
     return entries
 
 

@@ -28,8 +28,8 @@ _ROW_PX = 60.0
 _TOP_PX = 22.0
 _BOX_HEIGHT_PX = 24.0
 _LANE_PX = 7.0
-_NETWORK_PADDING_PX = 6.0
-_NETWORK_LABEL_PX = 15.0
+_NETWORK_PADDING_PX = 5.0
+_NETWORK_LABEL_PX = 18.0
 
 
 @dataclass(frozen=True, slots=True)

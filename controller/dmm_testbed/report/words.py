@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dmm_testbed.results import Move, Step
 
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]"
+)
+"""What XML forbids, what steers a terminal, and what turns the direction of writing."""
+
 NOTHING = "\u2013"
 """Stands for what was not seen."""
+
+
+def clean(text: str) -> str:
+    """Returns the text with a replacement character for each one that no reader should get."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def duration(ms: float) -> str:
     """Returns a length of time in the unit that suits it."""
     if ms < 100:
-        return f"{ms:.1f} ms"
-    if ms < 1000:
-        return f"{ms:.0f} ms"
-    return f"{ms / 1000:.2f} s" if ms < 100_000 else f"{ms / 1000:.0f} s"
+        return f"{ms:.1f}\u00a0ms"
+    if ms < 999.5:
+        return f"{ms:.0f}\u00a0ms"
+    return f"{ms / 1000:.{2 if ms < 100_000 else 0}f}\u00a0s"
 
 
 def moment(ms: float) -> str:
@@ -50,11 +61,9 @@ def move_in_words(move: Move) -> str:
     return f"{move.mobile_node} moves from {move.from_router} to {move.to_router}"
 
 
-def what_moved(step: Step) -> str:
-    """Returns a sentence on the step's moves and how soon their consequences were felt."""
-    if not step.moves:
-        return "Nobody moves in this step."
-    return " ".join(_move_sentence(move) for move in step.moves)
+def what_moved(step: Step) -> list[str]:
+    """Returns a sentence for each of the step's moves: how soon its consequences were felt."""
+    return [_move_sentence(move) for move in step.moves] or ["Nobody moves in this step."]
 
 
 def _move_sentence(move: Move) -> str:

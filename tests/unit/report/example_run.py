@@ -154,9 +154,8 @@ def example() -> dict[str, Any]:
         correspondent: str = "cn2",
     ) -> dict[str, Any]:
         at_ms = number * STEP_MS
-        reverse = tuple(back(text) for text in phases)
-        if during_reverse is not None:
-            reverse = (reverse[0], during_reverse, reverse[2])
+        before, during, after = (back(text) for text in phases)
+        reverse = (before, during if during_reverse is None else during_reverse, after)
         own = [m for m in messages if at_ms <= m["at_ms"] < at_ms + STEP_MS and m["signalling"]]
         counted = Counter(m["label"] for m in own)
         hosts = {m["sender"] for m in own} | {m["receiver"] for m in own}
@@ -210,7 +209,7 @@ def example() -> dict[str, Any]:
                 "bytes": 5_242_880 if phases[2] else 1_048_576,
                 "intact": True,
                 "survived": bool(phases[2]),
-                "longest_gap_ms": round(gap_ms * 3.1 + 4, 1),
+                "longest_gap_ms": round(gap_ms * (3.1 if phases[2] else 1) + 4, 1),
             },
             "udp": {"sent": 4000, "lost": lost, "longest_gap_ms": gap_ms},
             "signalling": {
