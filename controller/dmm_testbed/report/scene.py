@@ -70,16 +70,16 @@ def set_scene(results: Results) -> Scene:
     """Returns the scene of a run.
 
     Raises:
-        ContradictionError: a path or link names a machine that the topology lacks; says which field.
+        ContradictionError: a field names a machine that the topology lacks; says which.
     """
-    check_names(results)
+    _check(results)
     roles = {node.name: node.role for node in results.layout.nodes}
-    links = tuple(link.ends for link in results.layout.links if not link.access)
     access = _access_routers(results)
-    mobiles = [name for name in _taking_part(results) if access.get(name)][:MAX_MOBILE_NODES]
+    mobiles = [name for name in _taking_part(results) if name in access][:MAX_MOBILE_NODES]
     standings = tuple(_standings(results, mobiles, access))
     places = _places(standings)
     fixed = {name: role for name, role in roles.items() if name not in access}
+    links = tuple(link.ends for link in results.layout.links if {*link.ends} <= {*fixed})
     widest = max((box_width(name) for name in mobiles), default=0.0)
     layout = lay_out(
         roles=fixed | dict.fromkeys(places.values(), "mobile_node"),
@@ -89,22 +89,6 @@ def set_scene(results: Results) -> Scene:
     networks = {node.name: node.network for node in results.layout.nodes}
     networks |= {place: networks[router] for (router, _), place in places.items()}
     return Scene(fixed, networks, links, layout, places, standings)
-
-
-def check_names(results: Results) -> None:
-    """Checks that links and paths name machines of the topology, if the run describes one.
-
-    Raises:
-        ContradictionError: says which field names an unknown machine.
-    """
-    known = {node.name for node in results.layout.nodes}
-    if not known:
-        return
-    for field, name in _names(results):
-        if name not in known:
-            raise ContradictionError(
-                f"{field}: {name!r} is not one of the machines in layout.nodes"
-            )
 
 
 def encapsulated_hops(hosts: Sequence[str], tunnels: Sequence[Segment]) -> frozenset[int]:
@@ -140,7 +124,28 @@ def tunnels_of(
     return ()
 
 
+def _check(results: Results) -> None:
+    """Checks that all fields name machines of the topology, if the run describes one."""
+    known = {node.name for node in results.layout.nodes}
+    if not known:
+        return
+    for field, name in _names(results):
+        if name not in known:
+            raise ContradictionError(f"{field}: {name!r} is not a machine in layout.nodes")
+    access = _access_routers(results)
+    for number, step in enumerate(results.steps):
+        for place, move in enumerate(step.moves):
+            for field in ("from_router", "to_router"):
+                router = getattr(move, field)
+                if router is not None and router not in access.get(move.mobile_node, ()):
+                    raise ContradictionError(
+                        f"steps.{number}.moves.{place}.{field}: {move.mobile_node!r} has no "
+                        f"access link to {router!r} in layout.links"
+                    )
+
+
 def _names(results: Results) -> Iterator[tuple[str, str]]:
+    """Returns each field that names a machine, and the name."""
     for number, link in enumerate(results.layout.links):
         for end in link.ends:
             yield f"layout.links.{number}.ends", end
@@ -153,32 +158,25 @@ def _names(results: Results) -> Iterator[tuple[str, str]]:
         for place, move in enumerate(step.moves):
             for field in ("mobile_node", "from_router", "to_router"):
                 name = getattr(move, field)
-                if name is not None:
+                if name:
                     yield f"steps.{number}.moves.{place}.{field}", name
 
 
 def _access_routers(results: Results) -> dict[str, list[str]]:
-    """Returns for each mobile node the routers it can hear."""
-    routers: dict[str, list[str]] = {
-        node.name: [] for node in results.layout.nodes if node.role == "mobile_node"
-    }
+    """Returns, for each mobile node that can hear any, the routers it can hear."""
+    mobiles = {node.name for node in results.layout.nodes if node.role == "mobile_node"}
+    routers: dict[str, list[str]] = {}
     for link in results.layout.links:
         for mobile, router in (link.ends, link.ends[::-1]):
-            if link.access and mobile in routers:
-                routers[mobile].append(router)
+            if link.access and mobile in mobiles and router not in mobiles:
+                routers.setdefault(mobile, []).append(router)
     return routers
 
 
 def _taking_part(results: Results) -> list[str]:
-    named = {
-        name
-        for step in results.steps
-        for name in (
-            step.mobile_node,
-            step.correspondent,
-            *(move.mobile_node for move in step.moves),
-        )
-    }
+    """Returns the machines that the steps name, in the order of the topology."""
+    named = {name for field, name in _names(results) if field.startswith("steps")}
+    named |= {name for step in results.steps for name in (step.mobile_node, step.correspondent)}
     return [node.name for node in results.layout.nodes if node.name in named]
 
 

@@ -50,7 +50,7 @@ def draw_topology(scene: Scene, steps: Sequence[Step], number: int, phase: Phase
     _draw_networks(root, scene)
     for a, b in scene.links:
         add(root, "path", d=polyline(_line(scene, where, a, b)), class_="link")
-    hops = _hops(steps, number, phase)
+    hops = [hop for hop in _hops(steps, number, phase) if {hop.start, hop.end} <= {*where}]
     _draw_radio(root, standings, where)
     _draw_hops(root, scene, where, hops)
     on_path = {name for hop in hops for name in (hop.start, hop.end)}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -15,9 +17,6 @@ from dmm_testbed.report.page import render
 from dmm_testbed.report.scene import PHASES
 from dmm_testbed.report.sequence import messages_of_steps
 from dmm_testbed.results import Results
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOSTILE = "</script><script>alert('1')</script>&\"<b>\u202e\u0000\u001b[31m]]>{{ 7*7 }}"
 
@@ -238,6 +237,13 @@ def contrast(one: str, other: str) -> float:
 
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_the_example_is_the_one_that_its_program_makes(tmp_path: Path) -> None:
+    folder = Path(__file__).parent
+    runpy.run_path(str(folder / "example_run.py"))["write"](tmp_path)
+    made, kept = tmp_path / "results.json", folder / "data" / "results.json"
+    assert made.read_text() == kept.read_text(), "run example_run.py on tests/unit/report/data"
 
 
 def test_the_command_writes_the_page_next_to_the_results(

@@ -86,9 +86,13 @@ def test_the_old_path_keeps_the_tunnels_that_the_step_before_saw(run: dict[str, 
             lambda run: run["steps"][0]["moves"][0].update(to_router="ar99"),
             "steps.0.moves.0.to_router: 'ar99' is not a machine in layout.nodes",
         ),
+        (
+            lambda run: run["steps"][0]["moves"][0].update(to_router="gw1"),
+            "steps.0.moves.0.to_router: 'mn11' has no access link to 'gw1' in layout.links",
+        ),
     ],
 )
-def test_a_machine_that_the_topology_lacks_is_named_with_its_field(
+def test_a_machine_that_the_topology_lacks_or_cannot_link_is_named_with_its_field(
     run: dict[str, Any], change: Any, sentence: str
 ) -> None:
     change(run)

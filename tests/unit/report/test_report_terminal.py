@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from rich.console import Console
@@ -17,10 +17,9 @@ DATA = Path(__file__).parent / "data"
 
 def printed(results: Results, colour: bool = False) -> str:
     stream = io.StringIO()
-    system = "truecolor" if colour else None
-    print_summary(
-        results, Console(file=stream, width=80, color_system=system, force_terminal=colour)
-    )
+    system: Literal["truecolor"] | None = "truecolor" if colour else None
+    console = Console(file=stream, width=80, color_system=system, force_terminal=colour)
+    print_summary(results, console)
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 
