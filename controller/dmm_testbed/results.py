@@ -126,6 +126,8 @@ class UdpDirection(_Record):
     duplicated: Count = 0
     reordered: Count = 0
     refused: Count = 0
+    longest_pause_ms: Milliseconds = 0.0
+    """Longest time between two packets at the sender: gaps up to this are not the network's."""
 
 
 class Udp(UdpDirection):
@@ -260,6 +262,9 @@ class ChartMessage(_Record):
     sender: str
     receiver: str
     label: str
+    """Short name, such as PBU."""
+    detail: str = ""
+    """What it says, such as its sequence number, lifetime and prefix."""
     bytes: Count = 0
     signalling: bool = True
     """False for router solicitations and advertisements, which are shown but not counted."""
