@@ -227,7 +227,7 @@ def _mobile_node_count(file: TopologyFile) -> Iterator[str]:
     heard: Counter[str] = Counter()
     for node in planned_mobile_nodes(file):
         started[node.network] += 1
-        heard.update(set(node.hears))
+        heard.update(dict.fromkeys(node.hears, 1))
     for network, count in started.items():
         if count > addresses.MAX_MOBILE_NODES_PER_NETWORK:
             yield (
