@@ -24,7 +24,7 @@ SHORT = {
 """Lifetimes short enough for a test to see them end."""
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_world() -> Callable[..., World]:
     def make(
         seed: int = 1,

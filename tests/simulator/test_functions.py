@@ -47,7 +47,7 @@ def test_after_a_move_the_home_lm_points_at_the_mr_and_that_one_at_the_access_ro
     assert bindings(world, "gw3") == [str(routers["ar31"].address)]
     mn = world.mobile_nodes[MN]
     old, new = world.address(MN, "net1"), world.address(MN, "net3")
-    by_address = {p[mn._identifier]: t for p, t in mn.prefixes.items()}  # noqa: SLF001
+    by_address = {p[mn._identifier]: t for p, t in mn.prefixes.items()}
     assert by_address[old].preferred_until <= world.now < by_address[old].valid_until
     assert by_address[new].preferred_until > world.now
     assert list(disagreements(world)) == []
@@ -65,7 +65,7 @@ def test_first_packets_go_by_the_home_network_and_later_ones_directly(
     correspondent = world.plan.routers["ar21"].correspondent
     world.attach(MN, "ar31")
     world.run(0.1)
-    world._uplink(world.mobile_nodes[MN], hoa, correspondent)  # noqa: SLF001
+    world._uplink(world.mobile_nodes[MN], hoa, correspondent)
     world.run(0.1)
     first = world.send_packet("ar21", correspondent, hoa)
     assert first.path == ("ar21", "gw2", "gw1", "gw3", "ar31")
@@ -146,6 +146,6 @@ def test_a_prefix_of_someone_else_is_refused(make_world: Callable[..., World]) -
     world.attach("mn2@dmm.example", "ar21")
     world.run(1)
     thief = world.mobile_nodes["mn2@dmm.example"]
-    world._uplink(thief, world.address(MN, "net1"), world.plan.routers["ar31"].correspondent)  # noqa: SLF001
+    world._uplink(thief, world.address(MN, "net1"), world.plan.routers["ar31"].correspondent)
     world.run(2)
     assert bindings(world, "gw1") == bindings(world, "gw2") == []

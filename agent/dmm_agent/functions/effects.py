@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ipaddress import IPv6Address, IPv6Network
     from collections.abc import Hashable
 
     from dmm_agent.functions.events import Note

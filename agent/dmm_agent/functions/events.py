@@ -6,10 +6,10 @@ All times are seconds since 1970 as a float; they never come from a clock read i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ipaddress import IPv6Address, IPv6Network
     from collections.abc import Hashable
 
     from dmm_agent.wire import Message

@@ -239,7 +239,9 @@ class LocationManager(Function[LocationOptions]):
         self._bindings.accept(hnp, _time_units(update))
         registration.accepted.append(hnp)
         if source == lease.access_router:
-            registration.lifetime_s = min(registration.lifetime_s, lifetime_of(lease.expires_at - now))
+            registration.lifetime_s = min(
+                registration.lifetime_s, lifetime_of(lease.expires_at - now)
+            )
             yield from self._unbind(hnp, now, displaced_by=update)
             return
         lifetime_s = self._granted(lease, now)
@@ -414,7 +416,9 @@ class LocationManager(Function[LocationOptions]):
         )
         home = self.context.directory.home_of(binding.hnp)
         visiting = binding.home_lm is not None and home is not None
-        yield Tell(BindingSet(binding.hnp, binding.location, home.mr if visiting and home else None))
+        yield Tell(
+            BindingSet(binding.hnp, binding.location, home.mr if visiting and home else None)
+        )
         if binding.home_lm is None:
             yield from self._tell_others(old, binding, now, displaced_by)
 
@@ -483,9 +487,7 @@ class LocationManager(Function[LocationOptions]):
 
     # Queries
 
-    def _queried(
-        self, source: IPv6Address, query: LocationQuery, now: float
-    ) -> Iterator[Effect]:
+    def _queried(self, source: IPv6Address, query: LocationQuery, now: float) -> Iterator[Effect]:
         if not self._is_infrastructure(source):
             yield Record("query_refused", {"source": str(source)})
             return

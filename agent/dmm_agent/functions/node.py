@@ -104,7 +104,9 @@ def build_node(
             raise ConfigError(f"{config.host}: {where}: no such function; known are {known}")
         missing = sorted(function_class.requires - config.functions.keys())
         if missing:
-            raise ConfigError(f"{config.host}: {where}: needs {', '.join(missing)} on the same host")
+            raise ConfigError(
+                f"{config.host}: {where}: needs {', '.join(missing)} on the same host"
+            )
         try:
             parsed = function_class.options_class.model_validate(options)
         except ValidationError as error:

@@ -23,7 +23,6 @@ from dmm_agent.functions.effects import (
     Probe,
     Record,
     Remove,
-    Send,
     SetTimer,
 )
 from dmm_agent.functions.events import (
@@ -47,6 +46,7 @@ from dmm_agent.functions.proxy_messages import (
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import (
     BindingAcknowledgement,
+    BindingStatus,
     BindingUpdate,
     Handoff,
     Timestamp,
@@ -55,11 +55,20 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-REGISTRATION_PATIENCE = Patience(attempts=1000)
-"""RFC 5213, 6.9.4: for as long as the node is attached."""
+REGISTRATION_PATIENCE = Patience(attempts=1000, longest_wait_s=4.0)
+"""For as long as the node is attached (RFC 5213, 6.9.4).
+
+The pauses stop growing earlier than they must: a node without a prefix has no network, and one
+update in four seconds is far below MAX_UPDATE_RATE.
+"""
 DEREGISTRATION_PATIENCE = Patience(attempts=4)
 ALL_NODES = IPv6Address("ff02::1")
 """A probe to all nodes makes whoever is on the link show itself, as an `Attached` event."""
+ASK_AGAIN = (
+    BindingStatus.TIMESTAMP_MISMATCH,
+    BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED,
+)
+"""Refusals of one copy of an update; the next copy has a new timestamp (RFC 5213, 6.9.1.2)."""
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
 REFUSAL_HOLD_S = 5.0
@@ -156,8 +165,8 @@ class Proxy(Function[ProxyOptions]):
         if known is not None and known.mn_id == policy.id:
             known.link_local = event.link_local
             known.unanswered_probes = 0
-            if event.solicited and known.prefixes:
-                yield self._advertisement(known, now)
+            if event.solicited:
+                yield from self._solicited(known, now)
             return
         if known is not None:
             yield from self._detached(event.link, now)
@@ -167,13 +176,21 @@ class Proxy(Function[ProxyOptions]):
         yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         yield self._tick_timer(here, now)
 
+    def _solicited(self, here: Attachment, now: float) -> Iterator[Effect]:
+        if here.prefixes:
+            yield self._advertisement(here, now)
+        elif here.asked:
+            yield from self._hurry(here, ANY_PREFIX, now)
+        else:
+            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+
     def _detached(self, link: str, now: float) -> Iterator[Effect]:
         self._early.pop(link, None)
+        yield CancelTimer(self.name, ("tick", link))
         gone = self._attachments.pop(link, None)
         if gone is None:
             return
         yield Record("detached", {"link": link, "mn_id": gone.mn_id})
-        yield CancelTimer(self.name, ("tick", link))
         for prefix in gone.prefixes.values():
             yield Remove(Delivery(prefix.hnp, link, gone.link_local))
         for sequence in gone.asked:
@@ -207,6 +224,7 @@ class Proxy(Function[ProxyOptions]):
             return
         held = here.refused_until.get(hnp, 0.0) > now
         full = len(here.prefixes) >= MAX_PREFIXES
+        yield from self._hurry(here, hnp, now)
         known = hnp in here.prefixes or hnp in asked
         if link_layer != here.link_layer or known or held or full:
             return
@@ -228,6 +246,12 @@ class Proxy(Function[ProxyOptions]):
         yield from self._requests.start(
             ("register", sequence), self._lm, make, REGISTRATION_PATIENCE, now
         )
+
+    def _hurry(self, here: Attachment, hnp: IPv6Network, now: float) -> Iterator[Effect]:
+        """The node shows that it needs a registration which is still unanswered."""
+        for sequence, hnps in here.asked.items():
+            if hnp in hnps:
+                yield from self._requests.hurry(("register", sequence), now)
 
     def _deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
         sequence = self._next_sequence()
@@ -261,7 +285,7 @@ class Proxy(Function[ProxyOptions]):
             return
         yield from self._requests.finish(("deregister", answer.sequence))
         here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
-        if here is None or here.mn_id != node_of(answer):
+        if here is None or here.mn_id != node_of(answer) or answer.status in ASK_AGAIN:
             return
         asked = here.asked.pop(answer.sequence)
         yield from self._requests.finish(("register", answer.sequence))
@@ -276,9 +300,7 @@ class Proxy(Function[ProxyOptions]):
         yield self._advertisement(here, now)
         if ANY_PREFIX in asked:
             for hnp in self._early.pop(here.link, {}):
-                yield from self._observed(
-                    here.link, here.link_layer, hnp.network_address, now
-                )
+                yield from self._observed(here.link, here.link_layer, hnp.network_address, now)
 
     def _serve(
         self, here: Attachment, hnp: IPv6Network, lifetime_s: int, now: float
@@ -317,14 +339,19 @@ class Proxy(Function[ProxyOptions]):
 
     def _tick(self, link: str, now: float) -> Iterator[Effect]:
         here = self._attachments.get(link)
-        if here is None:
-            return
-        if here.unanswered_probes >= UNANSWERED_PROBES:
+        if here is not None and here.unanswered_probes >= UNANSWERED_PROBES:
             yield Record("silent", {"link": link, "mn_id": here.mn_id})
             yield from self._detached(link, now)
+            here = None
+        if here is None:
+            # Its link is still up: it may have been its answers alone that were lost.
+            yield Probe(link, ALL_NODES)
+            yield SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
             return
         for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
             yield from self._stop_serving(here, hnp)
+        if not here.prefixes and not here.asked:
+            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
         if here.prefixes:

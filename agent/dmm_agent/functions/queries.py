@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
 
 if TYPE_CHECKING:
+    from ipaddress import IPv6Network
     from ipaddress import IPv6Address
 
     from dmm_agent.config import NetworkEntry

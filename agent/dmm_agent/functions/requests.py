@@ -85,6 +85,13 @@ class Requests:
         request.wait_s = min(2 * request.wait_s, request.patience.longest_wait_s)
         yield from self._send(key, request, now)
 
+    def hurry(self, key: Hashable, now: float) -> Iterator[Effect]:
+        """There is fresh reason to ask: send now and wait the first pause again, if it has grown."""
+        request = self._open.get(key)
+        if request is not None and request.wait_s > request.patience.first_wait_s:
+            request.wait_s = request.patience.first_wait_s
+            yield from self._send(key, request, now)
+
     def _send(self, key: Hashable, request: _Request, now: float) -> Iterator[Effect]:
         yield Send(request.destination, request.make(request.attempt, now))
         yield SetTimer(self._owner, ("request", key), now + request.wait_s)

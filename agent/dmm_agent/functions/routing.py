@@ -312,7 +312,9 @@ class MobilityRouter(Function[RoutingOptions]):
                 UpdateNotificationAcknowledgement(
                     sequence=notice.sequence,
                     status=0,
-                    options=tuple(o for o in notice.options if not isinstance(o, HomeNetworkPrefix)),
+                    options=tuple(
+                        o for o in notice.options if not isinstance(o, HomeNetworkPrefix)
+                    ),
                 ),
             )
 

@@ -135,7 +135,7 @@ class Upstream:
             question is None
             or question.home_lm != source
             or question.mn_id != node_of(answer)
-            or answer.lifetime_s == 0 and answer.status < 128
+            or (answer.lifetime_s == 0 and answer.status < 128)
         ):
             return None
         del self._questions[answer.sequence]

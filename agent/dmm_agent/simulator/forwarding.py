@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import (
@@ -22,6 +21,7 @@ from dmm_agent.functions.effects import (
 from dmm_agent.functions.prefix import hnp_of
 
 if TYPE_CHECKING:
+    from ipaddress import IPv6Address, IPv6Network
     from dmm_agent.simulator.plan import Plan, Router
 
 HOP_LIMIT = 64

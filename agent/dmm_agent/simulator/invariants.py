@@ -143,4 +143,3 @@ def leftovers(world: World) -> Iterator[str]:
                 yield f"{name} still has in {table}: {row}"
         for route in world.tables[name].routes.values():
             yield f"{name} still has {route}"
-

@@ -227,7 +227,9 @@ class World:
         router = mn.at
         event = Attached(mn.link, mn.policy.link_layer, mn.link_local, solicited=True)
         for delay_s in self.faults.delays(self._random):
-            self.at(delay_s, lambda: self._tell(router, event) if mn.visit == visit and mn.at else None)
+            self.at(
+                delay_s, lambda: self._tell(router, event) if mn.visit == visit and mn.at else None
+            )
         self.at(SOLICIT_EVERY_S, lambda: self._solicit(mn, visit))
 
     def _advertise(self, name: str, advertise: Advertise) -> None:

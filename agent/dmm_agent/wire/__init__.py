@@ -4,7 +4,7 @@
 in it; adding one is writing that class. RFC numbers are in the docstring of each.
 """
 
-from dmm_agent.wire.codec import NEXT_HEADER, decode, encode, verify_checksum
+from dmm_agent.wire.codec import LARGEST_OCTETS, NEXT_HEADER, decode, encode, verify_checksum
 from dmm_agent.wire.dmm_options import (
     AnchoredPrefix,
     DlifLinkLayerAddress,
@@ -19,6 +19,16 @@ from dmm_agent.wire.errors import (
     UnknownExperiment,
     UnknownMessageType,
     WireError,
+)
+from dmm_agent.wire.extension import (
+    DESTINATION_OPTIONS,
+    ROUTING,
+    MobilityPacket,
+    decode_packet,
+    encode_packet,
+    home_address_header,
+    routing_header,
+    verify_packet_checksum,
 )
 from dmm_agent.wire.fast_handover import (
     ContextRequest,
@@ -108,8 +118,11 @@ from dmm_agent.wire.pmip6_options import (
 )
 
 __all__ = [
+    "DESTINATION_OPTIONS",
     "INFINITE_LIFETIME_S",
+    "LARGEST_OCTETS",
     "NEXT_HEADER",
+    "ROUTING",
     "AccessTechnology",
     "AccessTechnologyType",
     "AlternateCareOfAddress",
@@ -176,6 +189,7 @@ __all__ = [
     "MobileNodeLinkLayerIdentifier",
     "MobileNodeLinkLocalInterfaceId",
     "MobilityMessageAuthentication",
+    "MobilityPacket",
     "NonceIndices",
     "Option",
     "PreviousMaar",
@@ -199,9 +213,14 @@ __all__ = [
     "VendorSpecific",
     "WireError",
     "decode",
+    "decode_packet",
     "encode",
+    "encode_packet",
+    "home_address_header",
     "message_classes",
     "option_classes",
     "round_lifetime",
+    "routing_header",
     "verify_checksum",
+    "verify_packet_checksum",
 ]

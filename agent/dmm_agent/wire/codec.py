@@ -44,7 +44,7 @@ def encode(message: Message, source: IPv6Address, destination: IPv6Address) -> b
     return bytes(octets)
 
 
-def decode(data: bytes | memoryview) -> Message:
+def decode(data: bytes | bytearray | memoryview) -> Message:
     """Read a Mobility Header; the checksum is not looked at (the kernel has verified it).
 
     Octets after the end that Header Len gives are ignored (RFC 8200, 4.7).
@@ -70,7 +70,7 @@ def decode(data: bytes | memoryview) -> Message:
 
 
 def verify_checksum(
-    data: bytes | memoryview, source: IPv6Address, destination: IPv6Address
+    data: bytes | bytearray | memoryview, source: IPv6Address, destination: IPv6Address
 ) -> bool:
     """Whether a Mobility Header came through unchanged (RFC 6275, 6.1.1).
 
@@ -86,7 +86,7 @@ def verify_checksum(
     return _sum(octets, source, destination) == 0xFFFF
 
 
-def _whole(data: bytes | memoryview) -> bytes:
+def _whole(data: bytes | bytearray | memoryview) -> bytes:
     """The octets of the Mobility Header alone, by its Header Len."""
     if len(data) < 8:
         raise DecodeError(f"a Mobility Header has at least 8 octets, got {len(data)}")

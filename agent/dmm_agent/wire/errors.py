@@ -44,7 +44,5 @@ class UnknownExperiment(DecodeError):  # noqa: N818
     """
 
     def __init__(self, kind: int) -> None:
-        super().__init__(
-            f"experimental message of kind {kind} is not of this testbed", offset=6
-        )
+        super().__init__(f"experimental message of kind {kind} is not of this testbed", offset=6)
         self.kind = kind

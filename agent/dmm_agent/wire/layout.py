@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ADDRESS_OCTETS = 16
+ANY_PREFIX = IPv6Network("::/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +154,15 @@ def _pack_prefix(value: IPv6Network) -> bytes:
 def read_prefix(length: int, address: bytes) -> IPv6Network:
     """A prefix from its length and 16 octets; bits past the length do not count.
 
-    The length that comes with an all-zero prefix does not either: RFC 5213 leaves it open.
+    An all-zero prefix is ``::/0`` whatever its length says: RFC 5213 leaves the length open.
 
     Raises:
-        ValueError: a length above 128.
+        ValueError: a length above 128 with an address that is not all-zero.
     """
-    return IPv6Network((address, length if any(address) else 0), strict=False)
+    if not any(address):
+        return ANY_PREFIX
+    network = IPv6Network((address, length), strict=False)
+    return network if int(network.network_address) else ANY_PREFIX
 
 
 def raw(name: str, size: int | None = None) -> Part:

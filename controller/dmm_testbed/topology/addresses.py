@@ -1,0 +1,93 @@
+"""The address plan: every address of a testbed follows from small numbers by the rules here.
+
+A network of number n owns 2001:db8:n::/48 (RFC 3849), n in hexadecimal:
+
+====================  =====================================================================
+2001:db8:n::/50       infrastructure: loopbacks 2001:db8:n::h, links 2001:db8:n:L::/64
+2001:db8:n:4000::/50  locators of mobile nodes
+2001:db8:n:8000::/49  mobile pool: home network prefixes, a /64 for each mobile node; its first
+                      /56 stays with the gateway, each access router owns one of the others
+====================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
+
+MAX_NETWORK_NUMBER = 255
+"""A network number is also one byte of its mobile nodes' MAC addresses."""
+MAX_MOBILE_NODES_PER_NETWORK = 255
+"""So is a mobile node's running number."""
+MAX_ACCESS_ROUTERS_PER_NETWORK = 127
+"""A /49 holds 128 blocks of /56; the gateway keeps one."""
+HOME_NETWORK_PREFIXES_PER_BLOCK = 256
+"""A /56 holds 256 prefixes of /64."""
+
+ACCESS_ROUTER_MAC = "00:00:5e:00:52:13"
+"""Link-layer address every access router shows on its access links (RFC 6543, section 4)."""
+ACCESS_ROUTER_LINK_LOCAL = IPv6Interface("fe80::200:5eff:fe00:5213/64")
+"""Link-local address every access router shows on its access links (RFC 6543, section 4)."""
+
+_DOCUMENTATION_PREFIX = int(IPv6Address("2001:db8::"))
+_LOCATOR_SUBNET = 0x4000
+_MOBILE_SUBNET = 0x8000
+_BLOCK_SUBNETS = 0x100
+
+
+def _subnet(network: int, subnet: int, length: int) -> IPv6Network:
+    return IPv6Network((_DOCUMENTATION_PREFIX | network << 80 | subnet << 64, length))
+
+
+def network_prefix(network: int) -> IPv6Network:
+    """Everything a network owns."""
+    return _subnet(network, 0, 48)
+
+
+def infrastructure_prefix(network: int) -> IPv6Network:
+    """Loopbacks and links of a network."""
+    return _subnet(network, 0, 50)
+
+
+def locator_prefix(network: int) -> IPv6Network:
+    """Where a network takes the locators it gives to mobile nodes."""
+    return _subnet(network, _LOCATOR_SUBNET, 50)
+
+
+def mobile_pool(network: int) -> IPv6Network:
+    """Where a network takes home network prefixes."""
+    return _subnet(network, _MOBILE_SUBNET, 49)
+
+
+def home_block(network: int, access_router: int) -> IPv6Network:
+    """The part of the mobile pool that leads to one access router (1...), or the gateway (0)."""
+    return _subnet(network, _MOBILE_SUBNET + access_router * _BLOCK_SUBNETS, 56)
+
+
+def loopback(network: int, host: int) -> IPv6Address:
+    """Signalling address and tunnel endpoint of a router, by its number (1...) in its network."""
+    return network_prefix(network)[host]
+
+
+def link_subnet(network: int, link: int) -> IPv6Network:
+    """Subnet of a link, by its number (1...) in the network of its first end."""
+    return _subnet(network, link, 64)
+
+
+def link_addresses(subnet: IPv6Network) -> tuple[IPv6Interface, IPv6Interface]:
+    """Addresses of a link's first and second end."""
+    return IPv6Interface((subnet[1], 64)), IPv6Interface((subnet[2], 64))
+
+
+def mobile_node_name(network: int, running: int) -> str:
+    """Name of a mobile node, by its running number (1...) in the network it starts in."""
+    return f"mn{network}{running}"
+
+
+def mobile_node_mac(network: int, running: int) -> str:
+    """Link-layer address of a mobile node (locally administered, IEEE 802)."""
+    return f"02:00:00:00:{network:02x}:{running:02x}"
+
+
+def mobile_node_id(name: str) -> str:
+    """Network access identifier of a mobile node (RFC 4283, RFC 7542)."""
+    return f"{name}@dmm.example"

@@ -1,0 +1,95 @@
+"""The configuration of one host's agent, made from a topology and a profile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.config import AgentConfig
+from dmm_testbed.topology.functions import InstalledFunctions
+from dmm_testbed.topology.model import InterfaceKind, Role
+from dmm_testbed.topology.placement import options_for, servers
+
+if TYPE_CHECKING:
+    from dmm_testbed.topology.functions import Functions
+    from dmm_testbed.topology.model import Machine, Topology
+    from dmm_testbed.topology.profile import Profile
+
+
+def agent_config(
+    topology: Topology, profile: Profile, host: str, functions: Functions | None = None
+) -> dict[str, Any] | None:
+    """Make the configuration of a host's agent as plain data, ready for YAML.
+
+    Args:
+        topology: the topology.
+        profile: a profile that `profile_rules` finds no fault with on this topology.
+        host: name of the machine.
+        functions: function classes by name; those installed, if left out.
+
+    Returns:
+        None if the profile places nothing on the host.
+
+    Raises:
+        KeyError: no such host.
+    """
+    known = InstalledFunctions() if functions is None else functions
+    machine = topology.machines[host]
+    placed = profile.on(machine)
+    if not placed:
+        return None
+    config = AgentConfig.model_validate(
+        {
+            "schema": 1,
+            "host": machine.name,
+            "network": machine.network.name,
+            "address": machine.loopback,
+            "uplinks": _uplinks(machine),
+            "access_links": _names(machine, InterfaceKind.ACCESS),
+            "home_block": machine.block if machine.role is Role.ACCESS_ROUTER else None,
+            "directory": {"networks": directory(topology, profile)},
+            "mobile_nodes": {"nodes": _mobile_nodes(topology)},
+            "functions": {
+                name: options_for(topology, profile, machine, name, known[name].options_class)
+                for name in placed
+            },
+        }
+    )
+    return config.model_dump(mode="json", by_alias=True)
+
+
+def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:
+    """Who serves each network; networks without both an LM and an MR are left out."""
+    entries = []
+    for network in topology.networks.values():
+        lm = servers(topology, profile, "lm", network)
+        mr = servers(topology, profile, "mr", network)
+        if len(lm) == len(mr) == 1:
+            entries.append(
+                {
+                    "network": network.name,
+                    "prefix": network.prefix,
+                    "mobile_pool": network.mobile_pool,
+                    "lm": lm[0].loopback,
+                    "mr": mr[0].loopback,
+                }
+            )
+    return entries
+
+
+def _uplinks(machine: Machine) -> list[str]:
+    """Interfaces towards the rest of the world: of an access router, all towards routers."""
+    return [
+        interface.name
+        for interface in machine.interfaces
+        if interface.kind is InterfaceKind.ROUTER
+        and (machine.role is Role.ACCESS_ROUTER or interface.peer_network != machine.network.name)
+    ]
+
+
+def _names(machine: Machine, kind: InterfaceKind) -> list[str]:
+    return [interface.name for interface in machine.interfaces if interface.kind is kind]
+
+
+def _mobile_nodes(topology: Topology) -> list[dict[str, str]]:
+    nodes = (machine.mobile for machine in topology.with_role(Role.MOBILE_NODE))
+    return [{"id": node.id, "link_layer": node.mac} for node in nodes if node]

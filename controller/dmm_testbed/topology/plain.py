@@ -1,0 +1,125 @@
+"""The resolved topology as plain data: host variables for Ansible, and files to compare with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dmm_testbed.topology.model import InterfaceKind
+
+if TYPE_CHECKING:
+    from dmm_testbed.topology.model import (
+        Impairments,
+        Interface,
+        Link,
+        Machine,
+        Network,
+        Topology,
+    )
+
+RADIO_BRIDGE = "radio0"
+"""The mobile node's interface; its ports are the links to the access routers it hears."""
+
+
+def plain_topology(topology: Topology) -> dict[str, Any]:
+    """What is known of the topology as a whole: name, networks and links."""
+    return {
+        "name": topology.name,
+        "networks": {n.name: _plain_network(n) for n in topology.networks.values()},
+        "links": [_plain_link(link) for link in topology.links],
+    }
+
+
+def plain_machine(machine: Machine) -> dict[str, Any]:
+    """Everything a role needs to know of one machine; addresses are text."""
+    return {
+        "host": machine.name,
+        "role": str(machine.role),
+        "network": machine.network.name,
+        "network_number": machine.network.number,
+        "prefix": str(machine.network.prefix),
+        "locator": str(machine.network.locator),
+        "pool": str(machine.network.mobile_pool),
+        "block": _text(machine.block),
+        "announces": [str(prefix) for prefix in machine.announces],
+        "loopback": _text(machine.loopback),
+        "address": _address(machine),
+        "gateway": machine.gateway,
+        "default_route": (
+            {"via": str(machine.default_route.via), "interface": machine.default_route.interface}
+            if machine.default_route
+            else None
+        ),
+        "ospf": machine.role.routes,
+        "interfaces": [_plain_interface(interface) for interface in machine.interfaces],
+        "mobile": (
+            {
+                "id": machine.mobile.id,
+                "mac": machine.mobile.mac,
+                "bridge": RADIO_BRIDGE,
+                "attach": machine.mobile.attach,
+                "hears": list(machine.mobile.hears),
+            }
+            if machine.mobile
+            else None
+        ),
+    }
+
+
+def _address(machine: Machine) -> str | None:
+    """The fixed address to reach a machine at; a mobile node has none."""
+    if machine.loopback:
+        return str(machine.loopback)
+    return next((str(a.ip) for i in machine.interfaces for a in i.addresses), None)
+
+
+def _plain_network(network: Network) -> dict[str, Any]:
+    return {
+        "number": network.number,
+        "prefix": str(network.prefix),
+        "infrastructure": str(network.infrastructure),
+        "locator": str(network.locator),
+        "pool": str(network.mobile_pool),
+    }
+
+
+def _plain_link(link: Link) -> dict[str, Any]:
+    return {
+        "ends": list(link.ends),
+        "radio": link.radio,
+        "mtu": link.mtu,
+        "subnet": _text(link.subnet),
+        "impairments": _plain_impairments(link.impairments),
+    }
+
+
+def _plain_interface(interface: Interface) -> dict[str, Any]:
+    return {
+        "name": interface.name,
+        "peer": interface.name,
+        "peer_role": str(interface.peer_role),
+        "peer_network": interface.peer_network,
+        "kind": str(interface.kind),
+        "mtu": interface.mtu,
+        "addresses": [str(address) for address in interface.addresses],
+        "peer_address": _text(interface.peer_address),
+        "mac": interface.mac,
+        "up": interface.up,
+        "ospf": _OSPF.get(interface.kind),
+        "source_prefixes": [str(prefix) for prefix in interface.source_prefixes],
+        "impairments": _plain_impairments(interface.impairments),
+    }
+
+
+_OSPF = {InterfaceKind.ROUTER: "ptp", InterfaceKind.CORRESPONDENT: "stub"}
+
+
+def _plain_impairments(impairments: Impairments) -> dict[str, Any]:
+    return {
+        "delay_ms": impairments.delay_ms,
+        "loss_percent": impairments.loss_percent,
+        "rate_mbit": impairments.rate_mbit,
+    }
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
