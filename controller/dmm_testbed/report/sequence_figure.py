@@ -140,9 +140,9 @@ def _draw_move(root: Element, move: Move, y: float, right: float) -> None:
     add(group, "path", d=polyline([(_TIME_PX - 14, y), (right - 6, y)]))
     text = move_in_words(move)
     width = text_width(text) + 20
-    centre = (_TIME_PX + right) / 2
-    add(group, "rect", x=centre - width / 2, y=y - 10, width=width, height=20, rx=10)
-    add(group, "text", text, x=centre, y=y + 4)
+    left = _TIME_PX + 14  # on the left, where a narrow screen shows it
+    add(group, "rect", x=left, y=y - 10, width=width, height=20, rx=10)
+    add(group, "text", text, x=left + width / 2, y=y + 4)
 
 
 def _draw_arrow(
