@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import NamespaceRunner
+    from tests.kernel.conftest import NamespaceRunner
 
 HOSTS = ("cn", "ra", "rb", "mn")
 LINKS = (("cn", "ra"), ("cn", "rb"), ("ra", "rb"), ("ra", "mn"), ("rb", "mn"))
