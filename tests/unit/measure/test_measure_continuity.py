@@ -103,7 +103,8 @@ def test_clocks_of_the_two_ends_are_never_compared() -> None:
     hour_ns = 3600 * 10**9
     journals = udp_journals(300, lost=range(100, 140), skew_ns=hour_ns)
     found = udp_between(journals, udp_mark(0, hour_ns), udp_mark(200, hour_ns))
-    assert (found.lost, found.longest_gap_ms) == (40, pytest.approx(205))
+    assert found.lost == 40
+    assert found.longest_gap_ms == pytest.approx(205)
 
 
 def test_a_gap_that_still_lasts_counts_as_far_as_it_got() -> None:

@@ -272,11 +272,13 @@ def test_the_journal_has_every_packet_with_its_time(tool: Tool) -> None:
 )
 def test_the_server_survives_rubbish(tool: Tool, rubbish: bytes) -> None:
     tool.serve()
-    with socket.create_connection(("::1", int(tool.port)), timeout=20) as sock:
-        with contextlib.suppress(OSError):  # the server may hang up at any moment
-            sock.sendall(rubbish)
-            sock.shutdown(socket.SHUT_WR)
-            assert sock.recv(100) == b""
+    with (
+        socket.create_connection(("::1", int(tool.port)), timeout=20) as sock,
+        contextlib.suppress(OSError),  # the server may hang up at any moment
+    ):
+        sock.sendall(rubbish)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100) == b""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.sendto(rubbish, ("::1", int(tool.port)))
     assert tool("connect", "--to", "::1", "--port", tool.port).returncode == 0
