@@ -137,7 +137,13 @@ def test_router_discovery_is_kept_and_neighbour_discovery_is_not(tmp_path: Path)
 
 def test_what_is_no_data_packet_of_the_tool_is_left_out(tmp_path: Path) -> None:
     other = IPv6(src=CN, dst=MN) / UDP(sport=53, dport=streams.PORT) / Raw(b"x" * 64)
-    frames = [bytes(probe(kind=udp.HELLO)), bytes(other), bytes(IPv6(src=CN, dst=MN, nh=59))]
+    spoiled = bytes(probe()).replace(udp.MAGIC, b"DMMx")
+    frames = [
+        bytes(probe(kind=udp.HELLO)),
+        bytes(other),
+        spoiled,
+        bytes(IPv6(src=CN, dst=MN, nh=59)),
+    ]
     arp = cooked(b"\0" * 64, proto=0x0806)
     assert read(tmp_path, arp, *map(cooked, frames)) == ([], [])
 

@@ -111,6 +111,27 @@ def test_a_duplicated_packet_is_no_loop(internet: Internet) -> None:
     assert walk.stretch == 1.0
 
 
+def test_a_duplicate_on_a_triangle_is_no_loop(internet: Internet) -> None:
+    probes = internet.send(*TRIANGLE)
+    after_gw2 = [probe for probe in probes if probe.time_s > probes[3].time_s]
+    internet.sightings.probes += [p._replace(time_s=p.time_s + 0.001) for p in after_gw2]
+    walk = only(internet).walk
+    assert walk.hosts == tuple(ROUND_THE_TRIANGLE.split())
+    assert not walk.loop
+
+
+@pytest.mark.parametrize("detours", [("anchor", "gw1"), ("gw1", "anchor")])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_hop_limits_say_which_of_two_detours_came_first(
+    internet: Internet, detours: tuple[str, str], reverse: bool
+) -> None:
+    path = f"cn2 ar21 gw2 core {detours[0]} core {detours[1]} core gw3 ar31 mn11"
+    internet.send(path)
+    if reverse:
+        internet.sightings.probes.reverse()
+    assert only(internet).walk.hosts == tuple(path.split())
+
+
 def test_a_packet_that_went_two_ways_at_once_is_not_guessed_at(internet: Internet) -> None:
     probes = internet.send(DIRECT)
     internet.next_sequence = probes[0].sequence

@@ -106,6 +106,11 @@ def test_a_message_sent_twice_counts_twice(internet: Internet) -> None:
     assert counted.messages == 2
 
 
+def test_a_message_that_comes_back_to_its_sender_counts_once(internet: Internet) -> None:
+    capture_message(internet, UPDATE, "gw3 core gw3", at_s=1.0)
+    assert len(signalling.sent_messages(sightings_of(internet), internet.wiring)) == 1
+
+
 def test_types_and_machines_are_told_apart(internet: Internet) -> None:
     capture_message(internet, UPDATE, "gw3 core gw1", at_s=1.0)
     capture_message(internet, QUERY, "gw2 core gw1", at_s=2.0, source=GW2)

@@ -282,6 +282,7 @@ def test_the_server_survives_rubbish(tool: Tool, rubbish: bytes) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.sendto(rubbish, ("::1", int(tool.port)))
     assert tool("connect", "--to", "::1", "--port", tool.port).returncode == 0
+    assert (tool.folder / "serve.log").read_text() == ""
 
 
 @pytest.mark.parametrize(
