@@ -9,8 +9,7 @@ from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Network
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.config import NetworkEntry
     from dmm_agent.functions.allocator import Allocator

@@ -22,6 +22,7 @@ from dmm_agent.functions.prefix import hnp_of
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
+
     from dmm_agent.simulator.plan import Plan, Router
 
 HOP_LIMIT = 64

@@ -1,4 +1,4 @@
-"""A mobile node as an access router sees one: an unmodified host with SLAAC addresses (RFC 4862)."""
+"""A mobile node as an access router sees one: a plain host with SLAAC addresses (RFC 4862)."""
 
 from __future__ import annotations
 
