@@ -1,0 +1,208 @@
+"""The access links of a router: what is heard there becomes events, advertisements go out."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dmm_agent.attachment import icmpv6, packet_filter
+from dmm_agent.functions.events import Attached, Detached, ProbeAnswered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from ipaddress import IPv6Address
+
+    from dmm_agent.attachment.links import Link
+    from dmm_agent.functions.effects import Advertise, Probe
+
+log = logging.getLogger(__name__)
+
+ETH_P_IPV6 = 0x86DD
+SOL_PACKET = 263
+PACKET_ADD_MEMBERSHIP = 1
+PACKET_MR_ALLMULTI = 2
+
+LARGEST_FRAME = 2048
+READ_AT_ONCE = 64
+"""Most packets taken in one go, so that a flood leaves the agent time for the rest."""
+
+NODES_PER_LINK = 16
+"""Link-local addresses remembered a link; a node has one, a fault may bring more."""
+REPEAT_SOLICITED_S = 0.05
+REPEAT_UNSOLICITED_S = 1.0
+"""The same sign of the same node is passed on once in this time."""
+
+
+@dataclass(slots=True)
+class _AccessLink:
+    index: int = 0
+    live: bool = False
+    link_layers: OrderedDict[IPv6Address, str] = field(default_factory=OrderedDict)
+    """MAC addresses by link-local address, most recently heard last."""
+    passed_on: dict[tuple[str, IPv6Address, bool], float] = field(default_factory=dict)
+
+    def learn(self, link_local: IPv6Address, link_layer: str) -> None:
+        self.link_layers[link_local] = link_layer
+        self.link_layers.move_to_end(link_local)
+        if len(self.link_layers) > NODES_PER_LINK:
+            self.link_layers.popitem(last=False)
+
+    def link_local_of(self, link_layer: str) -> IPv6Address | None:
+        known = (a for a, mac in reversed(self.link_layers.items()) if mac == link_layer)
+        return next(known, None)
+
+
+class AccessLinks:
+    """Listens and speaks on all access links through one packet socket.
+
+    One socket for all of them keeps working when an interface is deleted and made anew.
+    """
+
+    def __init__(
+        self, names: Sequence[str], clock: Callable[[], float], mtu: int | None = None
+    ) -> None:
+        """Open the socket.
+
+        Args:
+            names: The access interfaces.
+            clock: A steady time in seconds.
+            mtu: What to advertise as link MTU, if packets must leave room for a tunnel.
+
+        Raises:
+            OSError: no permission (NET_RAW) or no packet sockets.
+        """
+        self.malformed: Counter[str] = Counter()
+        self._links = {name: _AccessLink() for name in names}
+        self._clock = clock
+        self._mtu = mtu
+        self._socket = socket.socket(
+            socket.AF_PACKET,
+            socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            0,
+        )
+        packet_filter.attach(self._socket)
+        self._socket.bind(("", ETH_P_IPV6))
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def link_changed(self, link: Link) -> Iterator[Detached]:
+        """Follow an interface; ask who is there when it comes to life."""
+        access = self._links.get(link.name)
+        if access is None:
+            return
+        if link.index != access.index:
+            access.index = link.index
+            self._hear_all_groups(link)
+        was_live, access.live = access.live, link.live
+        if link.live and not was_live:
+            self._send(link.name, icmpv6.listener_query(), icmpv6.ALL_NODES)
+        if was_live and not link.live:
+            access.passed_on.clear()
+            yield Detached(link.name)
+
+    def _hear_all_groups(self, link: Link) -> None:
+        """Without it a real network card keeps other nodes' solicited-node groups from us."""
+        request = struct.pack("=iHH8s", link.index, PACKET_MR_ALLMULTI, 0, b"")
+        try:
+            self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, request)
+        except OSError as error:
+            log.warning("cannot hear all groups", extra={"fields": _fields(link.name, error)})
+
+    def read(self) -> Iterator[Attached | ProbeAnswered]:
+        """What was heard since; malformed packets are counted by link."""
+        for _ in range(READ_AT_ONCE):
+            try:
+                packet, sender = self._socket.recvfrom(LARGEST_FRAME)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("cannot listen", extra={"fields": {"reason": str(error)}})
+                return
+            name, link_layer = sender[0], sender[4].hex(":")
+            if name in self._links:
+                yield from self._heard(name, link_layer, packet)
+
+    def _heard(
+        self, name: str, link_layer: str, packet: bytes
+    ) -> Iterator[Attached | ProbeAnswered]:
+        try:
+            heard = icmpv6.parse(packet)
+        except icmpv6.MalformedError:
+            self.malformed[name] += 1
+            return
+        if heard is None or heard.link_local == icmpv6.ROUTER_LINK_LOCAL:
+            return
+        access = self._links[name]
+        link_local = heard.link_local
+        if link_local is None:
+            link_local = access.link_local_of(link_layer)
+        else:
+            access.learn(link_local, link_layer)
+        if heard.kind == icmpv6.NEIGHBOR_ADVERTISEMENT and heard.solicited:
+            yield ProbeAnswered(name, link_layer)
+        elif link_local is not None:
+            solicited = heard.kind == icmpv6.ROUTER_SOLICITATION
+            if self._is_news(access, link_layer, link_local, solicited=solicited):
+                yield Attached(name, link_layer, link_local, solicited)
+
+    def _is_news(
+        self, access: _AccessLink, link_layer: str, link_local: IPv6Address, *, solicited: bool
+    ) -> bool:
+        now = self._clock()
+        sign = (link_layer, link_local, solicited)
+        pause_s = REPEAT_SOLICITED_S if solicited else REPEAT_UNSOLICITED_S
+        before = access.passed_on.get(sign)
+        if before is not None and now - before < pause_s:
+            return False
+        if len(access.passed_on) >= NODES_PER_LINK:
+            access.passed_on.clear()
+        access.passed_on[sign] = now
+        return True
+
+    def advertise(self, effect: Advertise) -> str | None:
+        """Send a router advertisement; returns why it did not go out, if it did not."""
+        packet = icmpv6.router_advertisement(
+            effect.link_local, effect.prefixes, effect.router_lifetime_s, self._mtu
+        )
+        return self._send(effect.link, packet, effect.link_local)
+
+    def probe(self, effect: Probe) -> str | None:
+        """Ask a node, or with the all-nodes address everybody, for a sign of life."""
+        if effect.link_local == icmpv6.ALL_NODES:
+            return self._send(effect.link, icmpv6.listener_query(), effect.link_local)
+        packet = icmpv6.neighbor_solicitation(effect.link_local)
+        return self._send(effect.link, packet, effect.link_local)
+
+    def _send(self, name: str, packet: bytes, destination: IPv6Address) -> str | None:
+        access = self._links.get(name)
+        if access is None:
+            return f"{name} is not an access link of this host"
+        link_layer = access.link_layers.get(destination)
+        frame_to = (
+            bytes.fromhex(link_layer.replace(":", "")) if link_layer else _group_of(destination)
+        )
+        try:
+            self._socket.sendto(packet, (name, ETH_P_IPV6, 0, 0, frame_to))
+        except OSError as error:
+            return f"{name}: {error}"
+        return None
+
+
+def _group_of(destination: IPv6Address) -> bytes:
+    """Where a frame goes for a group, or for a node whose MAC address is not known yet."""
+    group = destination if destination.is_multicast else icmpv6.solicited_node(destination)
+    return b"\x33\x33" + group.packed[12:]
+
+
+def _fields(link: str, error: OSError) -> dict[str, str]:
+    return {"link": link, "reason": str(error)}

@@ -1,0 +1,151 @@
+"""Which tables, rules and marks the data plane uses: computed from the configuration, no I/O.
+
+The order of the rules is the order in which a packet meets them; `docs/dataplane.md` draws it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING
+
+from dmm_agent.dataplane.rtnetlink import (
+    KERNEL_PROTOCOL,
+    TABLE_LOCAL,
+    TABLE_MAIN,
+    Decapsulate,
+    KernelRoute,
+    Pass,
+    Refuse,
+    Rule,
+)
+
+if TYPE_CHECKING:
+    from dmm_agent.config import AgentConfig, NetworkEntry
+
+TUNNEL_DEVICE = "dmm0"
+"""A bridge without ports: encapsulating routes need a device that is up and is not `lo`."""
+
+TABLE_BOUND = 600
+TABLE_CACHE = 601
+TABLE_DECAPSULATE = 605
+TABLE_MISDIRECTED = 620
+TABLE_SHORTCUT = 630
+FIRST_VISITOR_TABLE = 640
+LAST_VISITOR_TABLE = 895
+
+RULE_DECAPSULATE = 5
+RULE_LOCAL = 10
+RULE_BOUND = 100
+RULE_SENT_BACK = 200
+RULE_REVERSE_TUNNEL = 210
+RULE_MISDIRECTED = 220
+RULE_CACHE = 250
+RULE_ABSENT = 260
+RULE_SHORTCUT = 290
+RULE_VISITOR = 300
+
+METRIC_DELIVERY = 10
+METRIC_BINDING = 20
+"""A node on our own link is served there, whatever a binding says."""
+
+IP_PROTOCOL_IPV6 = 41
+
+MARK_TUNNELLED = 0x41
+MARK_MASK = 0xFF
+MARK_WITH_NETWORK_MASK = 0xFFFF
+
+KERNEL_LOCAL_RULE = Rule(0, table=TABLE_LOCAL, protocol=KERNEL_PROTOCOL)
+"""The rule every network namespace is born with; ours of `RULE_LOCAL` stands in for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What stays the same for the life of a configuration."""
+
+    rules: tuple[Rule, ...]
+    routes: tuple[KernelRoute, ...]
+    own_prefix: IPv6Network
+
+
+def tunnel_mark(position: int) -> int:
+    """The mark of packets tunnelled here from the network at this place of the directory."""
+    return MARK_TUNNELLED | (position + 1) << 8
+
+
+def layout(config: AgentConfig, tunnel_device: int) -> Layout:
+    """The rules and routes that a host needs before the first mobile node comes."""
+    own = config.directory.named(config.network)
+    others = [n for n in config.directory.networks if n is not own]
+    serves_pool = own.mr == config.address
+    refused = others if serves_pool else [own, *others]
+    endpoint = IPv6Network(config.address)
+    return Layout(
+        rules=(
+            Rule(
+                RULE_DECAPSULATE,
+                table=TABLE_DECAPSULATE,
+                destination=endpoint,
+                ip_protocol=IP_PROTOCOL_IPV6,
+            ),
+            Rule(RULE_LOCAL, table=TABLE_LOCAL),
+            Rule(RULE_BOUND, table=TABLE_BOUND),
+            *(_reverse_tunnel_rules(config, own) if serves_pool else ()),
+            Rule(
+                RULE_MISDIRECTED,
+                table=TABLE_MISDIRECTED,
+                mark=MARK_TUNNELLED,
+                mark_mask=MARK_MASK,
+            ),
+            Rule(RULE_CACHE, table=TABLE_CACHE, mark_mask=MARK_MASK),
+            *_absent_rules(config),
+            *(
+                Rule(RULE_SHORTCUT, table=TABLE_SHORTCUT, source=n.mobile_pool, mark_mask=MARK_MASK)
+                for n in others
+            ),
+        ),
+        routes=(
+            KernelRoute(TABLE_DECAPSULATE, endpoint, Decapsulate(tunnel_device)),
+            KernelRoute(TABLE_SHORTCUT, own.prefix, Pass()),
+            *(KernelRoute(TABLE_MISDIRECTED, n.mobile_pool, Refuse()) for n in refused),
+        ),
+        own_prefix=own.prefix,
+    )
+
+
+def _reverse_tunnel_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule, ...]:
+    """Let packets of this network's own nodes, tunnelled home, go on by plain routing.
+
+    Except to the network that tunnelled them here: it is the home of the destination and would
+    send them back.
+    """
+    sent_back = tuple(
+        Rule(
+            RULE_SENT_BACK,
+            destination=n.mobile_pool,
+            mark=tunnel_mark(position),
+            mark_mask=MARK_WITH_NETWORK_MASK,
+        )
+        for position, n in enumerate(config.directory.networks)
+        if n is not own
+    )
+    return (
+        *sent_back,
+        Rule(
+            RULE_REVERSE_TUNNEL,
+            table=TABLE_MAIN,
+            source=own.mobile_pool,
+            mark=MARK_TUNNELLED,
+            mark_mask=MARK_MASK,
+        ),
+    )
+
+
+def _absent_rules(config: AgentConfig) -> tuple[Rule, ...]:
+    """Answer for absent nodes of an access router's own block, or they bounce off the gateway."""
+    if config.home_block is None:
+        return ()
+    return tuple(
+        Rule(RULE_ABSENT, destination=config.home_block, incoming=uplink)
+        for uplink in config.uplinks
+    )

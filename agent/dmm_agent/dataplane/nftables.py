@@ -1,0 +1,148 @@
+"""The nftables set-up: who may tunnel here, which packets the agent hears of, what is dropped.
+
+It depends on the configuration alone; handovers never touch it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from dmm_agent.dataplane.layout import IP_PROTOCOL_IPV6, MARK_MASK, MARK_TUNNELLED, tunnel_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dmm_agent.config import AgentConfig
+
+TABLE = "dmm"
+OBSERVED_GROUP = 5
+INTERCEPTED_GROUP = 6
+
+OBSERVED_EVERY = "100ms"
+INTERCEPTED_EVERY = "1s"
+SAMPLED_AT_ONCE = 4096
+"""Most sources or destinations remembered as told; more wait their turn."""
+COMMAND_TIMEOUT_S = 30
+
+SUBNET = "ffff:ffff:ffff:ffff::"
+
+
+class NftablesError(Exception):
+    """`nft` is missing or refused our rules."""
+
+
+def ruleset(config: AgentConfig, intercept: bool) -> str:
+    """The whole table as input for `nft -f -`, which replaces an older one in one transaction."""
+    rules = [*_trust_rules(config)]
+    if config.access_links:
+        rules += _access_rules(config)
+    if intercept:
+        rules += _interception_rules(config)
+    body = "\n".join(f"    {rule}" for rule in rules)
+    return f"""\
+table ip6 {TABLE}
+delete table ip6 {TABLE}
+table ip6 {TABLE} {{
+  set observed {{
+    type ipv6_addr
+    size {SAMPLED_AT_ONCE}
+    flags dynamic,timeout
+    timeout {OBSERVED_EVERY}
+  }}
+  set intercepted {{
+    type ipv6_addr
+    size {SAMPLED_AT_ONCE}
+    flags dynamic,timeout
+    timeout {INTERCEPTED_EVERY}
+  }}
+  chain prerouting {{
+    type filter hook prerouting priority mangle
+{body}
+  }}
+}}
+"""
+
+
+def _elements(values: Iterable[object]) -> str:
+    return "{ " + ", ".join(str(value) for value in values) + " }"
+
+
+def _trust_rules(config: AgentConfig) -> list[str]:
+    """Only routers of the directory's networks may tunnel to us; the mark says from which."""
+    networks = config.directory.networks
+    tunnelled = f"ip6 nexthdr {IP_PROTOCOL_IPV6} ip6 daddr {config.address}"
+    pools = _elements(n.mobile_pool for n in networks)
+    marks = _elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
+    return [
+        f"{tunnelled} ip6 saddr {pools} counter drop",
+        f"{tunnelled} meta mark set ip6 saddr map {marks}",
+        f"{tunnelled} meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x} counter drop",
+    ]
+
+
+def _access_rules(config: AgentConfig) -> list[str]:
+    """Strict reverse path on access links: a global source not delivered there is told, dropped.
+
+    Neighbour discovery stays, so that a node which keeps an older address can find its router.
+    """
+    links = _elements(f'"{link}"' for link in config.access_links)
+    strange = f"iifname {links} ip6 saddr {{ 2000::/3, fc00::/7 }} fib saddr . iif oif missing"
+    return [
+        f"{strange} ip6 saddr != @observed update @observed {{ ip6 saddr }} "
+        f"log group {OBSERVED_GROUP} snaplen 40 queue-threshold 1",
+        f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} "
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        f"{strange} counter drop",
+    ]
+
+
+def _interception_rules(config: AgentConfig) -> list[str]:
+    """Tell of plain packets to other networks' mobile nodes, and of visitors' to other networks."""
+    others = [n for n in config.directory.networks if n.network != config.network]
+    if not others:
+        return []
+    pools = _elements(n.mobile_pool for n in others)
+    prefixes = _elements(n.prefix for n in others)
+    plain = f"meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x}"
+    key = f"ip6 daddr and {SUBNET}"
+    tell = (
+        f"{key} != @intercepted update @intercepted {{ {key} }} "
+        f"log group {INTERCEPTED_GROUP} snaplen 40 queue-threshold 1"
+    )
+    return [
+        f"{plain} ip6 daddr {pools} {tell}",
+        f"{plain} ip6 saddr {pools} ip6 daddr {prefixes} {tell}",
+    ]
+
+
+def load(text: str) -> None:
+    """Give a ruleset to the kernel.
+
+    Raises:
+        NftablesError: `nft` is not there or refuses.
+    """
+    try:
+        subprocess.run(
+            ["nft", "-f", "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+    except FileNotFoundError:
+        raise NftablesError("nft is not installed: install Debian's package nftables") from None
+    except subprocess.TimeoutExpired:
+        raise NftablesError(f"nft did not finish within {COMMAND_TIMEOUT_S} s") from None
+    except subprocess.CalledProcessError as error:
+        raise NftablesError(f"nft refused the agent's rules: {error.stderr.strip()}") from error
+
+
+def unload() -> None:
+    """Take our table out; fine if it is not there.
+
+    Raises:
+        NftablesError: `nft` is not there or refuses.
+    """
+    load(f"table ip6 {TABLE}\ndelete table ip6 {TABLE}\n")

@@ -1,0 +1,64 @@
+"""What must hold of a measured step, beyond what the hosts hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dmm_testbed.measure.signalling import SentMessage
+    from dmm_testbed.results import DirectionPath, Step
+    from dmm_testbed.scenario.file import Expectation
+
+
+def failures_of(step: Step, expect: Expectation, sent: Sequence[SentMessage]) -> list[str]:
+    """What was expected of a step and did not happen, a sentence each."""
+    found = [*_signalling_of_silent(expect, sent)]
+    if step.tcp is None:
+        return found
+    found.extend(_sessions(step))
+    for way, path in (("forward", step.path.forward), ("reverse", step.path.reverse)):
+        found.extend(_path(way, path))
+        if expect.triangle_by is not None:
+            found.extend(_triangle(way, path, expect.triangle_by))
+    found.extend(_stretch(step))
+    return found
+
+
+def _signalling_of_silent(expect: Expectation, sent: Sequence[SentMessage]) -> Iterator[str]:
+    for host in expect.silent:
+        names = [m.name for m in sent if m.counted and host in (m.sender, m.receiver)]
+        if names:
+            yield f"{host} should hear nothing, but took part in {', '.join(names)}"
+
+
+def _sessions(step: Step) -> Iterator[str]:
+    if step.tcp is not None and not step.tcp.intact:
+        yield "the TCP session lost or changed bytes"
+    if step.tcp is not None and not step.tcp.survived:
+        yield "the TCP session ended"
+
+
+def _path(way: str, path: DirectionPath) -> Iterator[str]:
+    if not path.after:
+        yield f"{way}: no probe arrived at the end of the step"
+    if not path.settled:
+        yield f"{way}: the path was still changing when the step ended"
+    for seen in path.observed:
+        if seen.loop:
+            yield f"{way}: {seen.probes} probes went round by {' '.join(seen.hosts)}"
+
+
+def _triangle(way: str, path: DirectionPath, by: str) -> Iterator[str]:
+    transitional = [seen for seen in path.observed if seen.delivered and seen.hosts != path.after]
+    if not any(by in seen.hosts for seen in transitional if seen.hosts != path.before):
+        yield f"{way}: no first packet went by {by}"
+    if by in path.after:
+        yield f"{way}: packets still go by {by}"
+
+
+def _stretch(step: Step) -> Iterator[str]:
+    for way, stretch in (("forward", step.stretch.forward), ("reverse", step.stretch.reverse)):
+        if stretch.after is not None and stretch.after != 1.0:
+            yield f"{way}: stretch is {stretch.after:.2f} in the end, expected 1.00"

@@ -1,0 +1,207 @@
+"""Plays a scenario step by step on running machines, under traffic and with captures everywhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from dmm_testbed import results
+from dmm_testbed.measure.capture import Capture
+from dmm_testbed.measure.errors import MeasuringError
+from dmm_testbed.measure.steps import MoveRecord, StepRecord
+from dmm_testbed.measure.traffic import Mark, Session
+from dmm_testbed.scenario import radio
+from dmm_testbed.scenario.assemble import Played, Run, assemble
+from dmm_testbed.scenario.state import differences, held_by_all, hosts_of
+from dmm_testbed.topology.model import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from dmm_testbed.measure.runner import Runner
+    from dmm_testbed.measure.traffic import Journals
+    from dmm_testbed.results import HostState
+    from dmm_testbed.scenario.file import Scenario, Step
+    from dmm_testbed.topology import Topology
+
+POLL_S = 0.5
+
+
+class Player:
+    """A scenario in progress. `begin`, `play` each step in order, then `finish`."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        profile: str,
+        scenario: Scenario,
+        runner: Runner,
+        machines: Literal["namespace", "vagrant"],
+        directory: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare to play.
+
+        Args:
+            topology: the one the machines were made by.
+            profile: name of the profile in use, for the results.
+            scenario: what to play.
+            runner: reaches the machines.
+            machines: kind of machines, for the results.
+            directory: where captures and results go.
+            say: shows one line of progress.
+        """
+        self.topology = topology
+        self.profile = profile
+        self.scenario = scenario
+        self.runner = runner
+        self.machines = machines
+        self.directory = directory
+        self.say = say
+        self.played: list[Played] = []
+        self._capture = Capture(runner, sorted(topology.machines))
+        self._sessions: dict[str, Session] = {}
+        self._collected: dict[str, tuple[Session, Journals]] = {}
+        nodes = topology.with_role(Role.MOBILE_NODE)
+        self._at = {node.name: node.mobile.attach for node in nodes if node.mobile}
+        self._began = datetime.now(UTC)
+        self._agents = [
+            m.name
+            for m in topology.machines.values()
+            if m.role in (Role.GATEWAY, Role.ACCESS_ROUTER, Role.ANCHOR)
+        ]
+
+    # The run
+
+    def begin(self) -> None:
+        """Put every mobile node where the topology has it start, and capture everywhere.
+
+        Raises:
+            MeasuringError: a node gets no address, or a capture does not start.
+        """
+        for node, start in self._at.items():
+            self.say(f"{node} starts at {start}")
+            radio.wake(self.runner, node)
+            radio.move(self.runner, node, start)
+            self._home_address(node)
+        self._agents = [host for host in self._agents if self._has_agent(host)]
+        self._capture.start()
+        self._began = datetime.now(UTC)
+
+    def _has_agent(self, host: str) -> bool:
+        return self.runner.run(host, ["test", "-S", "/run/dmm/agent.sock"]).returncode == 0
+
+    def play(self, step: Step) -> Played:
+        """Play one step until its state is as expected, or its time is up.
+
+        Raises:
+            MeasuringError: traffic or a radio does not work.
+        """
+        self.say(step.title or step.name)
+        session = self._session(step)
+        before = self._held()
+        start = self._mark(session)
+        self._dwell(step)
+        moves = tuple(self._move(move.node, move.to, session) for move in step.moves)
+        during = self._held(hosts_of(step.expect)) if moves else before
+        failures, after = self._settle(step)
+        self._dwell(step)
+        record = StepRecord(step.name, step.title, start, self._mark(session), moves)
+        played = Played(step, record, before, during, after, failures)
+        self.played.append(played)
+        if step.session is not None and not self._needed_later(step):
+            self._close(step.session)
+        return played
+
+    def finish(self) -> results.Results:
+        """End traffic and captures, measure, and write results.json and signalling.pcap.
+
+        Raises:
+            MeasuringError: the captures cannot be trusted.
+        """
+        self.say("measuring")
+        for name in self._sessions:
+            self._close(name)
+        captures = self._capture.stop(self.directory / "captures")
+        run = Run(
+            self.topology, self.profile, self.machines, self._began, self.played, self._collected
+        )
+        found = assemble(run, captures, self.directory)
+        results.write(found, self.directory / "results.json")
+        return found
+
+    def abandon(self) -> None:
+        """Leave nothing running, whatever state the run is in."""
+        for session in self._sessions.values():
+            with suppress(MeasuringError):
+                session.stop()
+        self._capture.abandon()
+
+    # Pieces of a step
+
+    def _session(self, step: Step) -> Session | None:
+        if step.session is None:
+            return None
+        if step.session not in self._sessions:
+            described = self.scenario.sessions[step.session]
+            number = list(self.scenario.sessions).index(step.session) + 1
+            session = Session(self.runner, described.mobile_node, described.correspondent, number)
+            self._sessions[step.session] = session
+            source = self._home_address(described.mobile_node)
+            session.start(self._address(described.correspondent), source)
+        return self._sessions[step.session]
+
+    def _needed_later(self, step: Step) -> bool:
+        played = len(self.played)
+        return any(later.session == step.session for later in self.scenario.steps[played:])
+
+    def _close(self, name: str) -> None:
+        if name not in self._collected:
+            session = self._sessions[name]
+            self._collected[name] = (session, session.journals())
+            session.stop()
+
+    def _mark(self, session: Session | None) -> Mark:
+        return session.mark() if session else Mark(at_s=time.time(), now_ns={})
+
+    def _dwell(self, step: Step) -> None:
+        time.sleep(step.dwell_s)
+
+    def _move(self, node: str, to: str | None, session: Session | None) -> MoveRecord:
+        before = self._mark(session)
+        if to is None:
+            at_s = radio.fall_silent(self.runner, node)
+        else:
+            at_s = radio.move(self.runner, node, to)
+        was, self._at[node] = self._at[node], to or self._at[node]
+        return MoveRecord(node, was, to, before, at_s)
+
+    def _settle(self, step: Step) -> tuple[list[str], dict[str, HostState]]:
+        deadline = time.monotonic() + step.within_s
+        wanted = hosts_of(step.expect)
+        while True:
+            failures = differences(step.expect, self._held(wanted))
+            if not failures:
+                return [], self._held()
+            if time.monotonic() > deadline:
+                late = f"after {step.within_s:.0f} s"
+                return [f"{failure} {late}" for failure in failures], self._held()
+            time.sleep(POLL_S)
+
+    def _held(self, hosts: Iterable[str] | None = None) -> dict[str, HostState]:
+        return held_by_all(self.runner, sorted(self._agents if hosts is None else hosts))
+
+    # Addresses
+
+    def _home_address(self, node: str) -> str:
+        pool = self.topology.machines[node].network.mobile_pool
+        return radio.address_in(self.runner, node, pool)
+
+    def _address(self, host: str) -> str:
+        machine = self.topology.machines[host]
+        if machine.role is Role.MOBILE_NODE:
+            return self._home_address(host)
+        return str(machine.interfaces[0].addresses[0].ip)
