@@ -47,7 +47,7 @@ def test_after_a_move_the_home_lm_points_at_the_mr_and_that_one_at_the_access_ro
     assert bindings(world, "gw3") == [str(routers["ar31"].address)]
     mn = world.mobile_nodes[MN]
     old, new = world.address(MN, "net1"), world.address(MN, "net3")
-    by_address = {p[mn._identifier]: t for p, t in mn.prefixes.items()}
+    by_address = {p.address: p for p in mn.prefixes.values()}
     assert by_address[old].preferred_until <= world.now < by_address[old].valid_until
     assert by_address[new].preferred_until > world.now
     assert list(disagreements(world)) == []

@@ -31,7 +31,7 @@ def seeds() -> list[int]:
 
 
 def play(world: World) -> OnlyToWhoAsked:
-    """Attach, move between networks and inside one, ping-pong, meet another mover, go home, vanish."""
+    """Attach, move between networks and inside one, ping-pong, meet another mover."""
     watch = OnlyToWhoAsked()
     world.observers.append(watch)
     world.attach(MN1, "ar11")

@@ -114,6 +114,13 @@ def node_of(message: Message) -> str:
     return "" if identifier is None else identifier.text
 
 
+def time_units_of(update: BindingUpdate) -> int:
+    """When an update that passed admission was made, in 1/65536 s since 1970 (RFC 5213, 8.8)."""
+    time = update.first(Timestamp)
+    assert time is not None, "an update without timestamp was accepted"
+    return time.units
+
+
 def handoff_of(update: BindingUpdate) -> int:
     """The handoff indicator of an update."""
     indicator = update.first(HandoffIndicator)

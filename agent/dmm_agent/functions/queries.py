@@ -9,8 +9,7 @@ from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Network
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.config import NetworkEntry
     from dmm_agent.functions.allocator import Allocator
@@ -64,8 +63,7 @@ def answer_query(
 
 def fixed_part(owner: NetworkEntry, address: IPv6Address) -> IPv6Network:
     """The largest prefix of a network around an address that holds no mobile prefix."""
-    parts = owner.prefix.address_exclude(owner.mobile_pool)
-    return next(part for part in parts if address in part)
+    return next(part for part in owner.fixed_parts if address in part)
 
 
 def _answer(

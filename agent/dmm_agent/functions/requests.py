@@ -86,7 +86,7 @@ class Requests:
         yield from self._send(key, request, now)
 
     def hurry(self, key: Hashable, now: float) -> Iterator[Effect]:
-        """There is fresh reason to ask: send now and wait the first pause again, if it has grown."""
+        """There is fresh reason to ask: if the pause has grown, send now and start over with it."""
         request = self._open.get(key)
         if request is not None and request.wait_s > request.patience.first_wait_s:
             request.wait_s = request.patience.first_wait_s

@@ -1,12 +1,11 @@
-"""The visited network's side of the hierarchy LM - proxy - MN (draft, sections 2.2, 5 and 6).
+"""Registrations of a visited network's LM with home LMs: to them it behaves like the mobile node.
 
-For a prefix of another network this LM stands in for the mobile node: it registers itself with the
-prefix's home LM, and tracks the node inside its own network alone.
+The proxy between LM and MN of the draft's sections 2.2 and 5; on the wire RFC 5213 once more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Effect, Send
@@ -24,23 +23,11 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.base import Context
+    from dmm_agent.functions.registration import Registration
     from dmm_agent.wire import BindingAcknowledgement, BindingUpdate
 
 MAX_WAITING = 4096
-"""Most registrations that wait for home LMs; above it the oldest is forgotten and must ask again."""
-
-
-@dataclass(slots=True)
-class Registration:
-    """An access router's update that waits for the answers of one or more home LMs."""
-
-    requester: IPv6Address
-    update: BindingUpdate
-    waiting: set[IPv6Network] = field(default_factory=set)
-    accepted: list[IPv6Network] = field(default_factory=list)
-    lifetime_s: int = LONGEST_LIFETIME_S
-    status: int = 0
-    """Why the first refused prefix was refused."""
+"""Most questions that wait for home LMs; above it the oldest is forgotten, to be asked again."""
 
 
 @dataclass(slots=True)
@@ -95,7 +82,7 @@ class Upstream:
     def deregister(
         self, home_lm: IPv6Address, mn_id: str, hnp: IPv6Network, time: Timestamp
     ) -> Iterator[Effect]:
-        """Tell the home LM that the node is not here any more; its lifetime covers a lost message."""
+        """Tell the home LM that the node has left; its own timer covers a lost message."""
         yield Send(
             home_lm,
             proxy_binding_update(

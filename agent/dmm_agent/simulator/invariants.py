@@ -68,7 +68,7 @@ def disagreements(world: World) -> Iterator[str]:
             mn = world.mobile_nodes[row["mn_id"]]
             expected = _expected_location(world, name, mn)
             if row["location"] != expected:
-                yield f"{name} has {row['hnp']} of {mn.policy.id} at {row['location']}, not {expected}"
+                yield f"{name} has {row['hnp']} at {row['location']}, not {expected}"
         for row in tables.get("attachments", []):
             if world.mobile_nodes[row["mn_id"]].at != name:
                 yield f"{name} believes {row['mn_id']} is there"

@@ -85,7 +85,8 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._timers: dict[tuple[str, str, Hashable], int] = {}
-        self._sampled: dict[tuple[str, str, object], float] = {}
+        self._samples: dict[tuple[str, Hashable], float] = {}
+        """When a router's data plane last showed a packet of a kind to its agent."""
         chosen = {name: dict(values) for name, values in (options or {}).items()}
         for name, router in sorted(plan.routers.items()):
             config = plan.config(router, chosen)
@@ -163,7 +164,8 @@ class World:
         """A packet from a host below access router `start`; MRs on its way sample it."""
         trace = self.forwarding.trace(start, source, destination)
         for name in trace.path:
-            self._sample(name, ("flow", destination), Intercepted(source, destination))
+            if self._sampled(name, destination):
+                self._soon(name, Intercepted(source, destination))
         return trace
 
     # Messages, timers, effects
@@ -271,16 +273,21 @@ class World:
     def _uplink(self, mn: MobileNodeModel, source: IPv6Address, destination: IPv6Address) -> None:
         assert mn.at is not None
         if not self.tables[mn.at].delivers(source, mn.link):
-            observed = Observed(mn.link, mn.policy.link_layer, source)
-            self._sample(mn.at, ("observed", mn.link, source), observed)
+            if self._sampled(mn.at, (mn.link, source)):
+                self._soon(mn.at, Observed(mn.link, mn.policy.link_layer, source))
             return
         self._check_no_loop(self.send_packet(mn.at, source, destination))
 
-    def _sample(self, name: str, key: object, event: Event) -> None:
-        last = self._sampled.get((name, type(event).__name__, key))
-        if last is None or self.now - last >= SAMPLE_EVERY_S:
-            self._sampled[name, type(event).__name__, key] = self.now
-            self.at(0.0, lambda: self._tell(name, event))
+    def _sampled(self, name: str, what: Hashable) -> bool:
+        """Whether a router's data plane shows this packet to the agent: once in a while."""
+        last = self._samples.get((name, what))
+        if last is not None and self.now - last < SAMPLE_EVERY_S:
+            return False
+        self._samples[name, what] = self.now
+        return True
+
+    def _soon(self, name: str, event: Event) -> None:
+        self.at(0.0, lambda: self._tell(name, event))
 
     def _check_no_loop(self, trace: Trace) -> None:
         if trace.outcome is Outcome.LOOP:
