@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dmm_agent.attachment.access import AccessLinks
-from dmm_agent.attachment.links import LinkMonitor, list_links
+from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
@@ -106,7 +106,7 @@ class Agent:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
         self._forwarding = bring_up(self._config, netlink, self._intercepts)
-        access = self._open_access(stack)
+        access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
             recorder = self._keep(stack, Recorder(self._record_path, self._config.address))
@@ -122,7 +122,7 @@ class Agent:
             recorder=recorder,
         )
         self._watch(stack, signalling, lambda: self._receive(signalling))
-        self._open_samples(stack)
+        self._open_samples(stack, access)
         if access is not None:
             self._watch(stack, access, lambda: self._hear(access))
             monitor = self._keep(stack, LinkMonitor())
@@ -155,7 +155,7 @@ class Agent:
                 f"host, but it cannot be used ({error.strerror}); add it before the agent starts"
             ) from error
 
-    def _open_access(self, stack: ExitStack) -> AccessLinks | None:
+    def _open_access(self, stack: ExitStack, netlink: Netlink) -> AccessLinks | None:
         if not self._config.access_links:
             return None
         mtu = mobile_node_mtu(self._config.uplinks)
@@ -164,16 +164,17 @@ class Agent:
             AccessLinks(
                 self._config.access_links,
                 self._clock.uptime_s,
+                lambda index: look_up(netlink, index),
                 mtu if mtu < ETHERNET_MTU else None,
             ),
         )
 
-    def _open_samples(self, stack: ExitStack) -> None:
+    def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
         groups = [OBSERVED_GROUP] if self._config.access_links else []
         groups += [INTERCEPTED_GROUP] if self._intercepts else []
         if groups:
             nflog = self._keep(stack, Nflog(groups))
-            self._watch(stack, nflog, lambda: self._sampled(nflog))
+            self._watch(stack, nflog, lambda: self._sampled(nflog, access))
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
@@ -207,18 +208,20 @@ class Agent:
             for event in access.link_changed(link):
                 self._executor.handle(event)
 
-    def _sampled(self, nflog: Nflog) -> None:
+    def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
         for sample in nflog.read():
-            if sample.group == OBSERVED_GROUP:
-                self._observed(sample)
-            else:
+            if sample.group == INTERCEPTED_GROUP:
                 self._executor.handle(Intercepted(sample.source, sample.destination))
+            elif access is not None:
+                self._observed(sample, access)
 
-    def _observed(self, sample: Sample) -> None:
+    def _observed(self, sample: Sample, access: AccessLinks) -> None:
         try:
             link = socket.if_indextoname(sample.interface)
         except OSError:
             return
+        for event in access.look(link):
+            self._executor.handle(event)
         self._executor.handle(Observed(link, sample.link_layer, sample.source))
 
     # Time passes

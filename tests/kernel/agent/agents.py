@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from tests.kernel.agent.lab import PREFIX, inside, until
 from tests.kernel.agent.routers import settings
 
@@ -44,7 +43,7 @@ class AgentProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def _environment(self) -> dict[str, str]:
-        paths = (str(REPOSITORY / "agent"), str(self.folder / "installed"))
+        paths = (str(REPOSITORY / "agent"), str(self.folder))
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
     def write_config(self) -> None:
@@ -106,6 +105,13 @@ class AgentProcess:
         """One of the agent's counters."""
         rows = self.ask("counters")
         return sum(row["count"] for row in rows if (row["group"], row["key"]) == (group, key))
+
+    def resident_mib(self) -> float:
+        """Memory the process uses."""
+        assert self.process is not None, "the agent has been started"
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) / 1024
 
     def stop(self) -> int:
         """Ask the agent to stop; its exit status."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.kernel.agent.lab import Lab
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture()
+@pytest.fixture
 def lab() -> Iterator[Lab]:
     made = Lab()
     yield made

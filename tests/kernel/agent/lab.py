@@ -12,6 +12,7 @@ r"""A throw-away network of namespaces for tests: three networks, a mobile node,
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import socket
 import struct
@@ -151,8 +152,10 @@ class Lab:
 
     def _link_up(self) -> None:
         batches = {host: ["link set lo up"] for host in HOSTS}
-        for one, other, subnet in LINKS:
-            batches[one].append(f"link add {other} mtu 1600 type veth peer name {one} netns {PREFIX}{other}")
+        for one, other, _ in LINKS:
+            batches[one].append(
+                f"link add {other} mtu 1600 type veth peer name {one} netns {PREFIX}{other}"
+            )
         for ar in ("ar1", "ar3"):
             batches[ar].append(f"link add mn type veth peer name {ar} netns {PREFIX}mn")
             batches[ar] += [
@@ -160,8 +163,15 @@ class Lab:
                 f"addr add {ROUTER_LL}/64 dev mn nodad",
             ]
         batches["mn"] += [
-            "link add radio0 type bridge",
+            # A radio does not filter multicast; a bridge does once it has heard an MLD query.
+            "link add radio0 type bridge mcast_snooping 0",
             f"link set radio0 address {MN_MAC} up",
+            # A port that is always live: without one the kernel takes up to a second to see that
+            # the bridge has a carrier again.
+            "link add alive type veth peer name alive-end",
+            *(f"link set {port} addrgenmode none" for port in ("ar1", "ar3", "alive", "alive-end")),
+            "link set alive-end up",
+            "link set alive master radio0 up",
             "link set ar1 master radio0",
             "link set ar3 master radio0",
         ]
@@ -171,9 +181,15 @@ class Lab:
             lines = []
             for one, other, subnet in LINKS:
                 if host == one:
-                    lines += [f"link set {other} mtu 1600 up", f"addr add {subnet}1/64 dev {other} nodad"]
+                    lines += [
+                        f"link set {other} mtu 1600 up",
+                        f"addr add {subnet}1/64 dev {other} nodad",
+                    ]
                 if host == other:
-                    lines += [f"link set {one} mtu 1600 up", f"addr add {subnet}2/64 dev {one} nodad"]
+                    lines += [
+                        f"link set {one} mtu 1600 up",
+                        f"addr add {subnet}2/64 dev {one} nodad",
+                    ]
             if host in ADDRESS:
                 lines.append(f"addr add {ADDRESS[host]}/128 dev lo nodad")
             ip(host, "\n".join(lines))
@@ -195,14 +211,41 @@ class Lab:
     # The mobile node
 
     def attach(self, *ars: str) -> None:
-        """Bring exactly these ports of the mobile node's radio up."""
+        """Bring exactly these ports of the mobile node's radio up, and wait until they forward."""
         lines = [f"link set {ar} {'up' if ar in ars else 'down'}" for ar in ("ar1", "ar3")]
         ip("mn", "\n".join(lines))
+        if not until(lambda: all(self._forwards(ar) for ar in ars)):
+            raise RuntimeError(f"the bridge does not forward on {ars}")
+
+    def _forwards(self, port: str) -> bool:
+        listed = json.loads(run("ip", "-n", PREFIX + "mn", "-d", "-j", "link", "show", port))
+        state: str = listed[0]["linkinfo"]["info_slave_data"]["state"]
+        return state == "forwarding"
+
+    def solicit(self) -> None:
+        """Send a router solicitation, as network managers do when a link comes up."""
+        link_layer = bytes.fromhex(MN_MAC.replace(":", ""))
+        with inside("mn"), socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58) as raw:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            solicitation = struct.pack("!BBHIBB6s", 133, 0, 0, 0, 1, 1, link_layer)
+            raw.sendto(solicitation, ("ff02::2", 0, 0, socket.if_nametoindex("radio0")))
+
+    def addresses(self) -> dict[IPv6Address, bool]:
+        """The mobile node's global addresses, and whether each is preferred."""
+        show = "addr show dev radio0 scope global"
+        listed = json.loads(run("ip", "-n", PREFIX + "mn", "-j", "-6", *show.split()))
+        return {
+            IPv6Address(a["local"]): a["preferred_life_time"] > 0
+            for link in listed
+            for a in link.get("addr_info", [])
+            if "local" in a
+        }
 
     def give_address(self, prefix: IPv6Network) -> IPv6Address:
         """Configure an address by hand, as router advertisements would; returns it."""
         address = prefix.network_address + int(MN_LL) % (1 << 64)
-        ip("mn", f"addr add {address}/128 dev radio0 nodad\nroute replace default via {ROUTER_LL} dev radio0")
+        add = f"addr add {address}/128 dev radio0 nodad"
+        ip("mn", f"{add}\nroute replace default via {ROUTER_LL} dev radio0")
         return address
 
     # Traffic
@@ -276,8 +319,3 @@ def icmp_errors(host: str) -> int:
             if name == "Icmp6InDestUnreachs":
                 return int(value)
     return 0
-
-
-def router_solicitation() -> bytes:
-    """A router solicitation with the mobile node's link-layer address."""
-    return struct.pack("!BBHI", 133, 0, 0, 0) + bytes([1, 1]) + bytes.fromhex(MN_MAC.replace(":", ""))

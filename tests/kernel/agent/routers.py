@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside
+
 from dmm_agent.config import AgentConfig
 from dmm_agent.dataplane.lifecycle import bring_up, take_down
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.functions.effects import Install, Remove, Route
-
-from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside
 
 
 def settings(host: str) -> dict[str, Any]:

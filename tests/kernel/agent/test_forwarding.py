@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
-from dmm_agent.functions.effects import (
-    BindingRoute,
-    CacheRoute,
-    Delivery,
-    VisitorRoute,
-    VisitorShortcut,
-)
-
 from ipaddress import IPv6Address, IPv6Network
 
+import pytest
 from tests.kernel.agent.lab import (
     ADDRESS,
     CN,
@@ -29,6 +19,14 @@ from tests.kernel.agent.lab import (
     until,
 )
 from tests.kernel.agent.routers import Router
+
+from dmm_agent.functions.effects import (
+    BindingRoute,
+    CacheRoute,
+    Delivery,
+    VisitorRoute,
+    VisitorShortcut,
+)
 
 GW1, GW2, GW3, AR1, AR3 = (
     IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3", "ar1", "ar3")

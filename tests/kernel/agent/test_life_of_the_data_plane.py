@@ -8,6 +8,10 @@ import time
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
+import pytest
+from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, goes, inside, run
+from tests.kernel.agent.routers import Router
+
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
@@ -18,11 +22,10 @@ from dmm_agent.functions.effects import (
     VisitorShortcut,
 )
 
-from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, goes, inside, run
-from tests.kernel.agent.routers import Router
-
 if TYPE_CHECKING:
     from tests.kernel.agent.lab import Lab
+
+pytestmark = pytest.mark.usefixtures("lab")
 
 GW1, GW2, GW3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3"))
 ROUTES = (
@@ -48,7 +51,7 @@ def state(host: str) -> str:
         )
 
 
-def test_flush_leaves_a_host_exactly_as_it_was(lab: Lab) -> None:
+def test_flush_leaves_a_host_exactly_as_it_was() -> None:
     before = state("gw1")
     gw1 = Router("gw1")
     gw1.install(*ROUTES)
@@ -59,7 +62,7 @@ def test_flush_leaves_a_host_exactly_as_it_was(lab: Lab) -> None:
     assert state("gw1") == before
 
 
-def test_bringing_up_twice_changes_nothing(lab: Lab) -> None:
+def test_bringing_up_twice_changes_nothing() -> None:
     gw1 = Router("gw1")
     gw1.install(*ROUTES)
     once = state("gw1")
@@ -69,7 +72,7 @@ def test_bringing_up_twice_changes_nothing(lab: Lab) -> None:
     assert state("gw1") == once
 
 
-def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed(lab: Lab) -> None:
+def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed() -> None:
     gw1 = Router("gw1")
     empty = state("gw1")
     gw1.install(*ROUTES)
@@ -85,7 +88,7 @@ def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed(lab: La
     assert state("gw1") == empty
 
 
-def test_a_restarted_agent_adopts_and_removes_only_what_nobody_asks_for_again(lab: Lab) -> None:
+def test_a_restarted_agent_adopts_and_removes_only_what_nobody_asks_for_again() -> None:
     Router("gw1").install(*ROUTES)
 
     restarted = Router("gw1")
@@ -100,7 +103,7 @@ def test_a_restarted_agent_adopts_and_removes_only_what_nobody_asks_for_again(la
     assert {row["prefix"] for row in left} == {str(route.prefix) for route in asked_again}
 
 
-def test_a_visitor_that_moves_on_to_another_home_leaves_nothing_behind(lab: Lab) -> None:
+def test_a_visitor_that_moves_on_to_another_home_leaves_nothing_behind() -> None:
     gw1 = Router("gw1")
     empty = state("gw1")
 
@@ -114,7 +117,7 @@ def test_a_visitor_that_moves_on_to_another_home_leaves_nothing_behind(lab: Lab)
     assert state("gw1") == empty
 
 
-def test_a_rule_left_by_an_agent_that_died_half_way_is_cleaned_up(lab: Lab) -> None:
+def test_a_rule_left_by_an_agent_that_died_half_way_is_cleaned_up() -> None:
     gw1 = Router("gw1")
     gw1.install(VisitorRoute(HNP1, GW2), VisitorRoute(HNP2, GW3))
     with inside("gw1"):
@@ -131,7 +134,7 @@ def test_a_rule_left_by_an_agent_that_died_half_way_is_cleaned_up(lab: Lab) -> N
     restarted.flush()
 
 
-def test_one_refused_route_does_not_stop_the_others(lab: Lab) -> None:
+def test_one_refused_route_does_not_stop_the_others() -> None:
     gw1 = Router("gw1")
     wrong = Install(Delivery(HNP1, "nowhere", MN_LL))
     with inside("gw1"):
