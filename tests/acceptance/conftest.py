@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from dmm_testbed.machines.testinfra_backend import machine
 
@@ -71,27 +72,27 @@ class Lab:
 
     def hosts(self, group: str = "machines") -> list[str]:
         """Names of the machines of an inventory group."""
-        listed = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "ansible-inventory"),
-                *("-i", f"inventory/{self.topology}.yml", "--list", "--yaml"),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "LAB": self.name},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return list(_group(yaml.safe_load(listed.stdout)["all"], group)["hosts"])
+        return list(_inventory(self.topology)[group]["hosts"])
+
+    def variables(self, name: str) -> dict[str, Any]:
+        """What the inventory knows of a machine."""
+        return dict(_inventory(self.topology)["_meta"]["hostvars"][name])
 
 
-def _group(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    for child, content in (tree.get("children") or {}).items():
-        if child == name:
-            return dict(content)
-        if found := _group(content or {}, name):
-            return found
-    return {}
+@cache
+def _inventory(topology: str) -> dict[str, Any]:
+    """Ansible's view of a topology file."""
+    listed = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "ansible-inventory"),
+            *("-i", f"inventory/{topology}.yml", "--list"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(listed.stdout))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
