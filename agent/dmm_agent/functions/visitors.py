@@ -12,6 +12,7 @@ from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.proxy_messages import (
     SHORTEST_LIFETIME_S,
+    handoff_of,
     lifetime_of,
     prefixes_of,
     time_units_of,
@@ -20,6 +21,7 @@ from dmm_agent.functions.upstream import Upstream
 from dmm_agent.wire import (
     BindingRevocationAcknowledgement,
     BindingStatus,
+    Handoff,
     RevocationStatus,
     Timestamp,
 )
@@ -60,13 +62,18 @@ class Visitors:
             if known is None or home_remaining_s < SHORTEST_LIFETIME_S:
                 registration.waiting.add(hnp)
                 continue
-            if home_remaining_s < self._options.binding_lifetime_s * 2 / 3:
+            if home_remaining_s < self._refresh_below_s(registration):
                 refresh.append(hnp)
             yield from self._move(registration, known, now)
         update = registration.update
         yield from self._upstream.register(update, refresh, None, now)
         waiting = [hnp for hnp in hnps if hnp in registration.waiting]
         yield from self._upstream.register(update, waiting, registration, now)
+
+    def _refresh_below_s(self, registration: Registration) -> float:
+        """A refresh from below is the time to refresh above; a move is only when it cannot wait."""
+        refreshed = handoff_of(registration.update) == Handoff.UNCHANGED
+        return self._options.binding_lifetime_s * (2 / 3 if refreshed else 1 / 4)
 
     def _move(self, registration: Registration, known: Binding, now: float) -> Iterator[Effect]:
         home_expires_at = known.home_expires_at
