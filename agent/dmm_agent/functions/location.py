@@ -127,7 +127,7 @@ class LocationManager(Function[LocationOptions]):
         if answer is None:
             return
         if answer.mobile:
-            self._notices.remember(answer.hnp, source, now + answer.message.lifetime_s)
+            self._notices.remember(answer.hnp, source, now + answer.message.lifetime_s, now)
         yield Send(source, answer.message)
 
     def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:

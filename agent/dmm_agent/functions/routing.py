@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dmm_agent.functions.admission import is_infrastructure
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
     BindingRoute,
@@ -89,6 +90,15 @@ class Entry:
     used_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query without an answer yet."""
+
+    sequence: int
+    asked_at: float
+    """When its first copy was sent."""
+
+
 class MobilityRouter(Function[RoutingOptions]):
     """The MR of one network or access router."""
 
@@ -100,7 +110,7 @@ class MobilityRouter(Function[RoutingOptions]):
         self._bound: dict[IPv6Network, BindingSet] = {}
         self._cache: OrderedDict[IPv6Network, Entry] = OrderedDict()
         self._requests = Requests(self.name, MAX_PENDING)
-        self._pending: dict[IPv6Network, int] = {}
+        self._pending: dict[IPv6Network, _Question] = {}
         self._sequence = context.random.randrange(0x10000)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
@@ -185,6 +195,7 @@ class MobilityRouter(Function[RoutingOptions]):
             assert entry.endpoint is not None
             entry.route = VisitorShortcut(entry.prefix, entry.endpoint)
             yield Install(entry.route)
+            yield self._lapse_timer(entry)
 
     def _visitor(self, address: IPv6Address) -> BindingSet | None:
         binding = self._bound.get(hnp_of(address))
@@ -192,8 +203,8 @@ class MobilityRouter(Function[RoutingOptions]):
 
     def _ask(self, asked: IPv6Network, lm: IPv6Address, now: float) -> Iterator[Effect]:
         self._sequence = (self._sequence + 1) % 0x10000
-        self._pending[asked] = sequence = self._sequence
-        query = LocationQuery(sequence=sequence, options=(HomeNetworkPrefix(asked),))
+        self._pending[asked] = _Question(self._sequence, now)
+        query = LocationQuery(sequence=self._sequence, options=(HomeNetworkPrefix(asked),))
 
         def make(_attempt: int, _now: float) -> LocationQuery:
             return query
@@ -204,33 +215,40 @@ class MobilityRouter(Function[RoutingOptions]):
     def _answered(
         self, source: IPv6Address, answer: LocationAnswer, now: float
     ) -> Iterator[Effect]:
-        asked = next((p for p, s in self._pending.items() if s == answer.sequence), None)
+        waiting = (p for p, q in self._pending.items() if q.sequence == answer.sequence)
+        asked = next(waiting, None)
         prefix = answer.first(HomeNetworkPrefix)
         if asked is None or prefix is None or asked != prefix.prefix:
             return
         owner = self.context.directory.owner_of(asked)
         if owner is None or owner.lm != source:
             return
-        del self._pending[asked]
-        yield from self._requests.finish(asked)
         location = answer.first(MagAddress)
         endpoint = None if location is None else location.address
-        yield from self._remember(asked, answer, endpoint, now)
+        if endpoint is not None and not is_infrastructure(self.context.directory, endpoint):
+            yield Record("answer_refused", {"prefix": str(asked), "location": str(endpoint)})
+            return
+        question = self._pending.pop(asked)
+        yield from self._requests.finish(asked)
+        # What the LM granted began to run out when it was asked, at the earliest.
+        expires_at = question.asked_at + answer.lifetime_s
+        yield from self._remember(asked, answer.status, endpoint, expires_at, now)
 
     def _remember(
         self,
         prefix: IPv6Network,
-        answer: LocationAnswer,
+        status: AnswerStatus,
         endpoint: IPv6Address | None,
+        expires_at: float,
         now: float,
     ) -> Iterator[Effect]:
         old = self._cache.get(prefix)
         entry = Entry(
             prefix,
-            answer.status,
+            status,
             endpoint,
-            self._route(prefix, answer.status, endpoint),
-            expires_at=now + answer.lifetime_s,
+            self._route(prefix, status, endpoint),
+            expires_at,
             used_at=now if old is None else old.used_at,
         )
         if entry.route is None and old is not None and isinstance(old.route, VisitorShortcut):
@@ -246,7 +264,7 @@ class MobilityRouter(Function[RoutingOptions]):
             "answer",
             {
                 "prefix": str(prefix),
-                "status": answer.status.name,
+                "status": status.name,
                 "location": None if endpoint is None else str(endpoint),
             },
         )

@@ -35,8 +35,10 @@ class _Question:
     home_lm: IPv6Address
     mn_id: str
     hnps: tuple[IPv6Network, ...]
+    update: BindingUpdate
     registration: Registration | None
     """None for a refresh, which nobody waits for."""
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,14 @@ class Answered:
     """A home LM's answer, matched to what was asked."""
 
     home_lm: IPv6Address
-    mn_id: str
+    update: BindingUpdate
+    """The access router's update that was passed on."""
+    registration: Registration | None
     accepted: tuple[IPv6Network, ...]
     refused: tuple[IPv6Network, ...]
-    registration: Registration | None
+    status: int
+    expires_at: float
+    """Until when the home LM points here for certain: its lifetime began once it was asked."""
 
 
 class Upstream:
@@ -63,7 +69,11 @@ class Upstream:
         self._questions: dict[int, _Question] = {}
 
     def register(
-        self, update: BindingUpdate, hnps: Iterable[IPv6Network], registration: Registration | None
+        self,
+        update: BindingUpdate,
+        hnps: Iterable[IPv6Network],
+        registration: Registration | None,
+        now: float,
     ) -> Iterator[Effect]:
         """Ask the home LM of each prefix to point here, with the update's own timestamp."""
         by_home: dict[IPv6Address, list[IPv6Network]] = {}
@@ -73,11 +83,13 @@ class Upstream:
                 by_home.setdefault(home.lm, []).append(hnp)
         for home_lm, asked in by_home.items():
             sequence = self._next_sequence()
-            question = _Question(home_lm, node_of(update), tuple(asked), registration)
-            self._questions[sequence] = question
+            self._questions.pop(sequence, None)
+            self._questions[sequence] = _Question(
+                home_lm, node_of(update), tuple(asked), update, registration, now
+            )
             if len(self._questions) > MAX_WAITING:
                 del self._questions[next(iter(self._questions))]
-            yield self._ask(home_lm, sequence, question, update, LONGEST_LIFETIME_S)
+            yield self._ask(home_lm, sequence, asked, update)
 
     def deregister(
         self, home_lm: IPv6Address, mn_id: str, hnp: IPv6Network, time: Timestamp
@@ -99,19 +111,18 @@ class Upstream:
         self,
         home_lm: IPv6Address,
         sequence: int,
-        question: _Question,
+        hnps: list[IPv6Network],
         update: BindingUpdate,
-        lifetime_s: int,
     ) -> Send:
         time = update.first(Timestamp)
         assert time is not None, "an update without timestamp was accepted"
         message = proxy_binding_update(
             sequence=sequence,
-            mn_id=question.mn_id,
-            hnps=question.hnps,
+            mn_id=node_of(update),
+            hnps=hnps,
             handoff=handoff_of(update),
             time=time,
-            lifetime_s=lifetime_s,
+            lifetime_s=LONGEST_LIFETIME_S,
         )
         return Send(home_lm, message)
 
@@ -129,7 +140,15 @@ class Upstream:
         granted = set(prefixes_of(answer)) if answer.status < 128 else set()
         accepted = tuple(hnp for hnp in question.hnps if hnp in granted)
         refused = tuple(hnp for hnp in question.hnps if hnp not in granted)
-        return Answered(source, question.mn_id, accepted, refused, question.registration)
+        return Answered(
+            source,
+            question.update,
+            question.registration,
+            accepted,
+            refused,
+            answer.status,
+            question.asked_at + answer.lifetime_s,
+        )
 
     def forget(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before the home LM answered: its answer is not wanted."""

@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Send
-from dmm_agent.functions.proxy_messages import lifetime_of, prefixes_of
+from dmm_agent.functions.proxy_messages import (
+    SHORTEST_LIFETIME_S,
+    handoff_of,
+    lifetime_of,
+    prefixes_of,
+    time_units_of,
+)
 from dmm_agent.functions.upstream import Upstream
-from dmm_agent.wire import BindingRevocationAcknowledgement, RevocationStatus, Timestamp
+from dmm_agent.wire import (
+    BindingRevocationAcknowledgement,
+    BindingStatus,
+    Handoff,
+    RevocationStatus,
+    Timestamp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,22 +52,28 @@ class Visitors:
         """Point visiting prefixes at an access router of this network.
 
         A prefix that is known here moves at once, and its home LM hears nothing of it (draft, 6)
-        unless its own binding needs to be refreshed. For a new one the home LM is asked first; it
-        stays among those the registration waits for.
+        unless its own binding needs to be refreshed. For a new one, or one whose time at home is
+        all but up, the home LM is asked first: the registration waits for its answer.
         """
         refresh = []
         for hnp in hnps:
             known = self._database.bindings.get(hnp)
-            if known is None:
+            home_remaining_s = 0.0 if known is None else known.home_expires_at - now
+            if known is None or home_remaining_s < SHORTEST_LIFETIME_S:
                 registration.waiting.add(hnp)
                 continue
-            if known.home_expires_at - now < self._options.binding_lifetime_s * 2 / 3:
+            if home_remaining_s < self._refresh_below_s(registration):
                 refresh.append(hnp)
             yield from self._move(registration, known, now)
         update = registration.update
-        yield from self._upstream.register(update, refresh, None)
+        yield from self._upstream.register(update, refresh, None, now)
         waiting = [hnp for hnp in hnps if hnp in registration.waiting]
-        yield from self._upstream.register(update, waiting, registration)
+        yield from self._upstream.register(update, waiting, registration, now)
+
+    def _refresh_below_s(self, registration: Registration) -> float:
+        """A refresh from below is the time to refresh above; a move is only when it cannot wait."""
+        refreshed = handoff_of(registration.update) == Handoff.UNCHANGED
+        return self._options.binding_lifetime_s * (2 / 3 if refreshed else 1 / 4)
 
     def _move(self, registration: Registration, known: Binding, now: float) -> Iterator[Effect]:
         home_expires_at = known.home_expires_at
@@ -81,49 +99,57 @@ class Visitors:
             return
         registration = answered.registration
         if registration is None:
-            yield from self._refreshed(answered, answer.lifetime_s, now)
+            yield from self._refreshed(answered, now)
             return
         for hnp in answered.accepted:
-            yield from self._home_points_here(hnp, answered, registration, answer.lifetime_s, now)
-            registration.accept(hnp, answer.lifetime_s)
+            if self._is_news(registration, hnp):
+                registration.accept(hnp, answer.lifetime_s)
+                yield from self._home_points_here(hnp, answered, registration, now)
+            else:
+                status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
+                registration.refuse(hnp, status)
         for hnp in answered.refused:
             registration.refuse(hnp, answer.status)
         if not registration.waiting:
             yield registration.answer(now)
 
-    def _home_points_here(
-        self,
-        hnp: IPv6Network,
-        answered: Answered,
-        registration: Registration,
-        lifetime_s: int,
-        now: float,
-    ) -> Iterator[Effect]:
+    def _is_news(self, registration: Registration, hnp: IPv6Network) -> bool:
+        """Whether nothing newer came while the home LM was asked, and there still is room."""
         bindings = self._database.bindings
-        time_units = registration.time_units
-        if time_units < bindings.newest(hnp) or not bindings.has_room(hnp):
-            return
-        bindings.accept(hnp, time_units)
-        until = now + lifetime_s
+        return registration.time_units >= bindings.newest(hnp) and bindings.has_room(hnp)
+
+    def _home_points_here(
+        self, hnp: IPv6Network, answered: Answered, registration: Registration, now: float
+    ) -> Iterator[Effect]:
+        self._database.bindings.accept(hnp, registration.time_units)
         binding = Binding(
-            hnp, answered.mn_id, registration.requester, answered.home_lm, until, until
+            hnp,
+            registration.mn_id,
+            registration.requester,
+            answered.home_lm,
+            expires_at=answered.expires_at,
+            home_expires_at=answered.expires_at,
         )
         yield from self._database.bind(binding, now)
 
-    def _refreshed(self, answered: Answered, lifetime_s: int, now: float) -> Iterator[Effect]:
+    def _refreshed(self, answered: Answered, now: float) -> Iterator[Effect]:
         """A home LM goes on pointing here, or does not any more."""
         for hnp in answered.accepted:
             known = self._database.bindings.get(hnp)
             if known is None:
                 continue
-            known.home_expires_at = max(known.home_expires_at, now + lifetime_s)
+            known.home_expires_at = max(known.home_expires_at, answered.expires_at)
             if not known.leaving:
                 known.expires_at = min(
                     now + self._options.binding_lifetime_s, known.home_expires_at
                 )
                 yield self._database.expiry_timer(known)
+        time_units = time_units_of(answered.update)
         for hnp in answered.refused:
-            yield from self._database.unbind(hnp, now)
+            # A copy that came late or was overtaken says nothing of the ones after it.
+            overtaken = time_units < self._database.bindings.newest(hnp)
+            if not overtaken and answered.status != BindingStatus.TIMESTAMP_MISMATCH:
+                yield from self._database.unbind(hnp, now)
 
     def left(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before a home LM answered: the answer is not wanted."""

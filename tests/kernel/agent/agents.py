@@ -42,7 +42,12 @@ class AgentProcess:
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _environment(self) -> dict[str, str]:
+    @staticmethod
+    def command(module: str) -> list[str]:
+        """How to start `dmm-agent` ("main") or `dmmctl`."""
+        return [sys.executable, "-m", f"dmm_agent.runtime.{module}"]
+
+    def environment(self) -> dict[str, str]:
         paths = (str(REPOSITORY / "agent"), str(self.folder))
         return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
@@ -56,23 +61,23 @@ class AgentProcess:
 
     def run(self, *arguments: str, module: str = "main") -> subprocess.CompletedProcess[str]:
         """Run `dmm-agent` or `dmmctl` on the host to its end."""
-        command = [sys.executable, "-m", f"dmm_agent.runtime.{module}", *arguments]
+        command = [*self.command(module), *arguments]
         return subprocess.run(
             ["ip", "netns", "exec", PREFIX + self.host, *command],
             capture_output=True,
             text=True,
             check=False,
-            env=self._environment(),
+            env=self.environment(),
             timeout=60,
         )
 
     def start(self, *arguments: str, wait: bool = True) -> None:
         """Start the agent and wait until it answers."""
         self.write_config()
-        command = [sys.executable, "-m", "dmm_agent.runtime.main"]
+        command = self.command("main")
         command += ["--config", str(self.config), "--socket", str(self.socket), *arguments]
         with self.log.open("ab") as log, inside(self.host):
-            self.process = subprocess.Popen(command, stderr=log, env=self._environment())
+            self.process = subprocess.Popen(command, stderr=log, env=self.environment())
         if wait:
             self.wait()
 

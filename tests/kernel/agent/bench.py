@@ -68,7 +68,7 @@ def start(agents: list[AgentProcess]) -> None:
 
 
 def measure(lab: Lab, moves: int) -> None:
-    """Move back and forth under a stream of a packet a millisecond from the correspondent."""
+    """Move back and forth under a stream: each millisecond a packet down, each tenth one back."""
     lab.attach("ar1")
     lab.solicit()
     if not until(lambda: any(address in HNP1 for address in lab.addresses())):
@@ -76,7 +76,7 @@ def measure(lab: Lab, moves: int) -> None:
     address = next(a for a in lab.addresses() if a in HNP1)
     mn, cn = lab.udp("mn", address), lab.udp("cn", CN)
     stop = threading.Event()
-    stream = threading.Thread(target=send, args=(cn, address, stop))
+    stream = threading.Thread(target=send, args=(cn, mn, stop))
     stream.start()
     advertised, restored = [], []
     try:
@@ -86,7 +86,6 @@ def measure(lab: Lab, moves: int) -> None:
                 lab.attach(to)
                 begin = time.monotonic()
                 lab.solicit()
-                mn.sendto(b"still here", (CN, 5000))
                 advertised.append(1e3 * solicitation_to_advertisement(link))
                 restored.append(1e3 * (first_arrival(mn, sent_after=begin) - begin))
             time.sleep(0.3)
@@ -97,11 +96,15 @@ def measure(lab: Lab, moves: int) -> None:
     report("radio link forwards to data from the correspondent", restored, "ms")
 
 
-def send(cn: socket.socket, address: IPv6Address, stop: threading.Event) -> None:
-    """Send the time, every millisecond."""
+def send(cn: socket.socket, mn: socket.socket, stop: threading.Event) -> None:
+    """Send the time to the mobile node; it acknowledges now and then."""
+    number = 0
     while not stop.is_set():
         with contextlib.suppress(OSError):
-            cn.sendto(struct.pack("d", time.monotonic()), (str(address), 5000))
+            cn.sendto(struct.pack("d", time.monotonic()), mn.getsockname()[:2])
+            if number % 10 == 0:
+                mn.sendto(b"still here", (CN, 5000))
+        number += 1
         time.sleep(0.001)
 
 
