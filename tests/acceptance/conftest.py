@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dmm_testbed.machines.testinfra_backend import machine
+from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.plain import plain_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dmm_testbed.topology.model import Role
 
 
 ROOT = Path(__file__).parents[2]
@@ -70,29 +72,10 @@ class Lab:
         """Testinfra's view of a machine."""
         return machine(self.name, name)
 
-    def hosts(self, group: str = "machines") -> list[str]:
-        """Names of the machines of an inventory group."""
-        return list(_inventory(self.topology)[group]["hosts"])
-
-    def variables(self, name: str) -> dict[str, Any]:
-        """What the inventory knows of a machine."""
-        return dict(_inventory(self.topology)["_meta"]["hostvars"][name])
-
-
-@cache
-def _inventory(topology: str) -> dict[str, Any]:
-    """Ansible's view of a topology file."""
-    listed = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "ansible-inventory"),
-            *("-i", f"inventory/{topology}.yml", "--list"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(json.loads(listed.stdout))
+    def machines(self, *roles: Role) -> dict[str, dict[str, Any]]:
+        """All that is known of the machines with these roles, or of all, by name."""
+        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines.values()
+        return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

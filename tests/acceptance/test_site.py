@@ -1,4 +1,4 @@
-"""The playbooks on a whole lab: the network works, a second run changes nothing, mistakes are told."""
+"""The playbooks on a whole lab: its network works, a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dmm_testbed.topology.model import Role
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Lab
 
 OSPF_WITHIN_S = 30.0
+ROUTING = tuple(role for role in Role if role.routes)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def described(lab: Lab) -> dict[str, dict[str, Any]]:
-    """All that the inventory knows of each machine."""
-    return {name: lab.variables(name)["dmm"] for name in lab.hosts()}
+    """All that is known of each machine."""
+    return lab.machines()
 
 
 class TestUnderlay:
     def test_every_router_is_fully_adjacent_to_its_neighbours(
         self, lab: Lab, described: dict[str, dict[str, Any]], until: Callable[..., Any]
     ) -> None:
-        for name in lab.hosts("underlay"):
+        for name in lab.machines(*ROUTING):
             expected = {i["name"] for i in described[name]["interfaces"] if i["ospf"] == "ptp"}
 
             def full(name: str = name, expected: set[str] = expected) -> bool:
@@ -39,8 +42,8 @@ class TestUnderlay:
     def test_a_correspondent_reaches_every_router(
         self, lab: Lab, described: dict[str, dict[str, Any]], until: Callable[..., Any]
     ) -> None:
-        correspondent = lab.host(lab.hosts("correspondents")[0])
-        for name in lab.hosts("underlay"):
+        correspondent = lab.host(first(lab, Role.CORRESPONDENT))
+        for name in lab.machines(*ROUTING):
             address = described[name]["loopback"]
             until(
                 lambda address=address: correspondent.run("ping -c 1 -W 1 %s", address).rc == 0,
@@ -48,16 +51,15 @@ class TestUnderlay:
             )
 
     def test_machines_know_each_other_by_name(self, lab: Lab) -> None:
-        node, correspondent = lab.hosts("mobile_nodes")[0], lab.hosts("correspondents")[0]
+        node, correspondent = first(lab, Role.MOBILE_NODE), first(lab, Role.CORRESPONDENT)
         for name in (node, correspondent):
             assert correspondent in lab.host(name).check_output("getent ahostsv6 %s", correspondent)
 
     def test_a_packet_with_a_foreign_source_ends_at_the_transit_router(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        gateways = lab.hosts("gateways")
-        sender, other = gateways[0], gateways[1]
-        (router,) = lab.hosts("routers")
+        sender, other = list(lab.machines(Role.GATEWAY))[:2]
+        router = first(lab, Role.ROUTER)
         target = described[other]["loopback"]
         prefix = described[other]["prefix"].split("::")[0]
         foreign = f"{prefix}:ff::1"
@@ -74,7 +76,7 @@ class TestUnderlay:
     def test_links_carry_packets_as_large_as_declared(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        for name in lab.hosts("gateways"):
+        for name in lab.machines(Role.GATEWAY):
             for interface in described[name]["interfaces"]:
                 payload = interface["mtu"] - 48  # IPv6 and ICMPv6 headers
                 ping = f"ping -c 1 -W 2 -M do -s %s {interface['peer_address']}"
@@ -84,7 +86,7 @@ class TestUnderlay:
     def test_access_links_look_the_same_everywhere(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        for name in lab.hosts("access_routers"):
+        for name in lab.machines(Role.ACCESS_ROUTER):
             for interface in described[name]["interfaces"]:
                 if interface["kind"] != "access":
                     continue
@@ -99,24 +101,22 @@ class TestUnderlay:
                     == "00:00:5e:00:52:13"
                 )  # RFC 6543
 
-    @pytest.mark.parametrize("where", ["all", "default", "lo"])
-    def test_every_router_takes_encapsulated_packets(self, lab: Lab, where: str) -> None:
-        for name in lab.hosts("underlay"):
-            assert setting(lab, name, f"{where}/seg6_enabled") == "1" or where == "lo"
-            for interface in lab.host(name).check_output("ls /sys/class/net").split():
-                if interface != "lo":
-                    assert setting(lab, name, f"{interface}/seg6_enabled") == "1", interface
+    def test_every_router_takes_encapsulated_packets_on_every_interface(self, lab: Lab) -> None:
+        for name in lab.machines(*ROUTING):
+            interfaces = lab.host(name).check_output("ls /sys/class/net").split()
+            for interface in {"all", "default", *interfaces} - {"lo"}:
+                assert setting(lab, name, f"{interface}/seg6_enabled") == "1", (name, interface)
 
 
 class TestRadio:
     def test_a_mobile_node_is_attached_where_the_topology_says(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        for name in lab.hosts("mobile_nodes"):
+        for name in lab.machines(Role.MOBILE_NODE):
             assert status(lab, name)["to"] == described[name]["mobile"]["attach"]
 
     def test_a_mobile_node_configures_itself_like_any_host(self, lab: Lab) -> None:
-        for name in lab.hosts("mobile_nodes"):
+        for name in lab.machines(Role.MOBILE_NODE):
             assert setting(lab, name, "radio0/accept_ra") == "1"
             assert setting(lab, name, "radio0/forwarding") == "0"
             assert setting(lab, name, "radio0/use_tempaddr") == "0"
@@ -124,7 +124,7 @@ class TestRadio:
     def test_a_move_takes_one_port_down_and_one_up_and_keeps_the_carrier(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        name = lab.hosts("mobile_nodes")[0]
+        name = first(lab, Role.MOBILE_NODE)
         home, away = described[name]["mobile"]["attach"], described[name]["mobile"]["hears"][-1]
         changes = "cat /sys/class/net/radio0/carrier_changes"
         before = lab.host(name).check_output(changes)
@@ -148,7 +148,7 @@ class TestRadio:
     def test_a_node_can_be_off_and_come_back(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        name = lab.hosts("mobile_nodes")[0]
+        name = first(lab, Role.MOBILE_NODE)
         home = described[name]["mobile"]["attach"]
         lab.host(name).check_output("dmm-radio off")
         assert status(lab, name)["to"] is None
@@ -158,7 +158,7 @@ class TestRadio:
         assert again["changed"] is False
 
     def test_an_access_router_out_of_reach_is_told(self, lab: Lab) -> None:
-        name = lab.hosts("mobile_nodes")[0]
+        name = first(lab, Role.MOBILE_NODE)
         refused = lab.host(name).run("dmm-radio move nowhere")
         assert refused.rc == 1
         assert refused.stderr.startswith("dmm-radio: nowhere is not in reach: expected one of ")
@@ -177,7 +177,7 @@ class TestPlaybooks:
         assert checked.changed == {}, checked.output
 
     def test_a_changed_file_is_put_right_and_its_service_follows(self, lab: Lab) -> None:
-        router = lab.hosts("gateways")[0]
+        router = first(lab, Role.GATEWAY)
         lab.host(router).check_output("echo '# mine' >> /etc/bird/bird.conf")
         checked = lab.play("site", "--check", "--limit", f"localhost,{router}")
         assert checked.changed == {router: 2}, "the file and the reload"
@@ -187,7 +187,7 @@ class TestPlaybooks:
         assert "Reconfigured" in lab.host(router).file("/run/bird/bird.log").content_string
 
     def test_a_stopped_service_is_started(self, lab: Lab) -> None:
-        router = lab.hosts("gateways")[0]
+        router = first(lab, Role.GATEWAY)
         lab.host(router).check_output("service bird stop")
         again = lab.play("site", "--limit", f"localhost,{router}")
         assert again.changed == {router: 1}, again.output
@@ -196,7 +196,7 @@ class TestPlaybooks:
     def test_a_handover_moves_the_node_and_tells_when(
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
-        name = lab.hosts("mobile_nodes")[0]
+        name = first(lab, Role.MOBILE_NODE)
         mobile = described[name]["mobile"]
         try:
             moved = lab.play("handover", mn=name, to=mobile["hears"][-1])
@@ -254,6 +254,11 @@ class TestOtherLabs:
         assert f"lab {lab.name} runs topology {lab.topology}: take it down with" in " ".join(
             refused.output.split()
         )
+
+
+def first(lab: Lab, role: Role) -> str:
+    """Name of the first machine with a role."""
+    return next(iter(lab.machines(role)))
 
 
 def setting(lab: Lab, name: str, path: str) -> str:
