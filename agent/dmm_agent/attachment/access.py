@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import struct
@@ -41,6 +42,7 @@ REPEAT_UNSOLICITED_S = 1.0
 class _AccessLink:
     index: int = 0
     live: bool = False
+    losses: int = 0
     link_layers: OrderedDict[IPv6Address, str] = field(default_factory=OrderedDict)
     """MAC addresses by link-local address, most recently heard last."""
     passed_on: dict[tuple[str, IPv6Address, bool], float] = field(default_factory=dict)
@@ -63,13 +65,18 @@ class AccessLinks:
     """
 
     def __init__(
-        self, names: Sequence[str], clock: Callable[[], float], mtu: int | None = None
+        self,
+        names: Sequence[str],
+        clock: Callable[[], float],
+        look_up: Callable[[int], Link | None],
+        mtu: int | None = None,
     ) -> None:
         """Open the socket.
 
         Args:
             names: The access interfaces.
             clock: A steady time in seconds.
+            look_up: Gives the state of an interface by its index.
             mtu: What to advertise as link MTU, if packets must leave room for a tunnel.
 
         Raises:
@@ -78,14 +85,15 @@ class AccessLinks:
         self.malformed: Counter[str] = Counter()
         self._links = {name: _AccessLink() for name in names}
         self._clock = clock
+        self._look_up = look_up
         self._mtu = mtu
         self._socket = socket.socket(
             socket.AF_PACKET,
             socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            0,
+            socket.htons(ETH_P_IPV6),
         )
         packet_filter.attach(self._socket)
-        self._socket.bind(("", ETH_P_IPV6))
+        self._discard_unfiltered()
 
     def fileno(self) -> int:
         """For the event loop."""
@@ -95,20 +103,37 @@ class AccessLinks:
         """Close the socket."""
         self._socket.close()
 
+    def _discard_unfiltered(self) -> None:
+        """Drop what came in before the filter was on."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._socket.recv(1)
+
     def link_changed(self, link: Link) -> Iterator[Detached]:
-        """Follow an interface; ask who is there when it comes to life."""
+        """Follow an interface; ask who is there when it has come to life."""
         access = self._links.get(link.name)
         if access is None:
             return
         if link.index != access.index:
-            access.index = link.index
+            access.index, access.losses = link.index, link.losses
             self._hear_all_groups(link)
-        was_live, access.live = access.live, link.live
-        if link.live and not was_live:
+        was_live, was_lost = access.live, link.losses != access.losses
+        access.live, access.losses = link.live, link.losses
+        if link.live and (was_lost or not was_live):
             self._send(link.name, icmpv6.listener_query(), icmpv6.ALL_NODES)
-        if was_live and not link.live:
+        if was_live and (was_lost or not link.live):
             access.passed_on.clear()
             yield Detached(link.name)
+
+    def look(self, name: str) -> Iterator[Detached]:
+        """Find out whether an access link lost its carrier unnoticed: call it on any sign of life.
+
+        A node that leaves and returns within a second may not be announced by the kernel.
+        """
+        access = self._links.get(name)
+        link = None if access is None else self._look_up(access.index)
+        if link is not None and link.name == name:
+            yield from self.link_changed(link)
 
     def _hear_all_groups(self, link: Link) -> None:
         """Without it a real network card keeps other nodes' solicited-node groups from us."""
@@ -118,7 +143,7 @@ class AccessLinks:
         except OSError as error:
             log.warning("cannot hear all groups", extra={"fields": _fields(link.name, error)})
 
-    def read(self) -> Iterator[Attached | ProbeAnswered]:
+    def read(self) -> Iterator[Attached | Detached | ProbeAnswered]:
         """What was heard since; malformed packets are counted by link."""
         for _ in range(READ_AT_ONCE):
             try:
@@ -130,6 +155,7 @@ class AccessLinks:
                 return
             name, link_layer = sender[0], sender[4].hex(":")
             if name in self._links:
+                yield from self.look(name)
                 yield from self._heard(name, link_layer, packet)
 
     def _heard(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane.netlink import NETLINK_ROUTE, Netlink, attributes, messages
+from dmm_agent.dataplane.netlink import NETLINK_ROUTE, attribute_u32, attributes, messages
 from dmm_agent.dataplane.rtnetlink import (
+    IFF_UP,
     IFLA_IFNAME,
     RTM_DELLINK,
     RTM_GETLINK,
@@ -18,8 +20,12 @@ from dmm_agent.dataplane.rtnetlink import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dmm_agent.dataplane.netlink import Netlink
+
 RTMGRP_LINK = 1
-IFF_RUNNING, IFF_LOWER_UP = 0x40, 0x10000
+IFF_LOWER_UP = 0x10000
+IFLA_EXT_MASK, IFLA_CARRIER_DOWN_COUNT = 29, 48
+RTEXT_FILTER_SKIP_STATS = 8
 RECEIVE_SIZE = 1 << 16
 READ_AT_ONCE = 64
 
@@ -34,6 +40,9 @@ class Link:
     name: str
     live: bool
     """Up, and with a carrier."""
+    losses: int
+    """How often it has lost its carrier. The kernel announces a loss up to a second late, and not
+    at all if the carrier is back by then; this number never lies."""
 
 
 class LinkMonitor:
@@ -78,9 +87,24 @@ def list_links(netlink: Netlink) -> list[Link]:
     Raises:
         NetlinkError: the kernel does not list them.
     """
-    bodies = netlink.dump(RTM_GETLINK, _LINK_HEADER.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+    bodies = netlink.dump(RTM_GETLINK, _request(0))
     links = (decode_link(RTM_NEWLINK, body) for body in bodies)
     return [link for link in links if link is not None]
+
+
+def look_up(netlink: Netlink, index: int) -> Link | None:
+    """One interface now, None if it is gone.
+
+    Raises:
+        NetlinkError: the kernel gave no answer.
+    """
+    body = netlink.get(RTM_GETLINK, _request(index))
+    return None if body is None else decode_link(RTM_NEWLINK, body)
+
+
+def _request(index: int) -> bytes:
+    header = _LINK_HEADER.pack(socket.AF_UNSPEC, 0, index, 0, 0)
+    return header + attribute_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)
 
 
 def decode_link(kind: int, body: bytes) -> Link | None:
@@ -90,6 +114,10 @@ def decode_link(kind: int, body: bytes) -> Link | None:
     family, _type, index, flags, _change = _LINK_HEADER.unpack_from(body)
     if family != socket.AF_UNSPEC:
         return None
-    name = attributes(body[_LINK_HEADER.size :]).get(IFLA_IFNAME, b"").rstrip(b"\0")
-    live = kind == RTM_NEWLINK and bool(flags & IFF_LOWER_UP) and bool(flags & IFF_RUNNING)
-    return Link(index, name.decode("ascii", "replace"), live)
+    found = attributes(body[_LINK_HEADER.size :])
+    return Link(
+        index=index,
+        name=found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode("ascii", "replace"),
+        live=kind == RTM_NEWLINK and bool(flags & IFF_UP) and bool(flags & IFF_LOWER_UP),
+        losses=int.from_bytes(found.get(IFLA_CARRIER_DOWN_COUNT, b""), sys.byteorder),
+    )

@@ -9,6 +9,7 @@ from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.dataplane import layout as places
+from dmm_agent.dataplane.netlink import NetlinkError
 from dmm_agent.dataplane.rtnetlink import (
     DEFAULT_METRIC,
     PROTOCOL,
@@ -123,7 +124,10 @@ class Forwarding:
                 requests += [(request, effect) for request in self._requests(effect)]
             except (OSError, _NoTableLeftError) as error:
                 failures.append(Failure(effect, str(error)))
-        answers = self._netlink.transact([request for request, _ in requests])
+        try:
+            answers = self._netlink.transact([request for request, _ in requests])
+        except NetlinkError as error:
+            return failures + [Failure(effect, str(error)) for effect in effects]
         for (request, effect), answer in zip(requests, answers, strict=True):
             deletes = request.type in (RTM_DELROUTE, RTM_DELRULE)
             tolerated = TOLERATED_ON_DELETE if deletes else TOLERATED_ON_ADD

@@ -172,6 +172,18 @@ class Netlink:
                     raise NetlinkError(f"the kernel refused to list: {_answer(flags, body)}")
                 bodies.append(body)
 
+    def get(self, kind: int, body: bytes) -> bytes | None:
+        """The body of the one thing asked for, None if there is no such thing.
+
+        Raises:
+            NetlinkError: the kernel gave no answer.
+        """
+        self._send([Request(kind, 0, body)])
+        while True:
+            for answer, _flags, sequence, answered in messages(self._receive()):
+                if sequence == self._sequence:
+                    return None if answer == NLMSG_ERROR else answered
+
     def _send(self, requests: Sequence[Request]) -> None:
         parts: list[bytes] = []
         for request in requests:

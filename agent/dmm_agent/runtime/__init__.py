@@ -1,0 +1,1 @@
+"""The real world of the functions: one asyncio loop, raw sockets, timers, control socket."""

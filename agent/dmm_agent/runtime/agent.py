@@ -1,0 +1,274 @@
+"""The agent of one host: opens everything, runs the loop, closes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from dmm_agent.attachment.access import AccessLinks
+from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
+from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
+from dmm_agent.dataplane.netlink import Netlink
+from dmm_agent.dataplane.nflog import Nflog
+from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
+from dmm_agent.functions.events import Intercepted, Observed, Received, Started
+from dmm_agent.runtime.clock import Clock
+from dmm_agent.runtime.control import ControlServer
+from dmm_agent.runtime.counters import Counters
+from dmm_agent.runtime.executor import Executor
+from dmm_agent.runtime.journal import Journal
+from dmm_agent.runtime.recorder import Recorder
+from dmm_agent.runtime.signalling import Signalling
+from dmm_agent.runtime.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dmm_agent.config import AgentConfig
+    from dmm_agent.dataplane.nflog import Sample
+    from dmm_agent.runtime.executor import Functions
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_TABLES = ("leases", "bindings", "cache", "attachments")
+ETHERNET_MTU = 1500
+
+
+class AddressError(Exception):
+    """The agent's address is not on this host."""
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+ClosableT = TypeVar("ClosableT", bound=_Closable)
+
+
+class Agent:
+    """Everything of one running agent."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        functions: Functions,
+        *,
+        control_path: Path,
+        adoption_grace_s: float,
+        record_path: Path | None = None,
+    ) -> None:
+        self._config = config
+        self._functions = functions
+        self._control_path = control_path
+        self._adoption_grace_s = adoption_grace_s
+        self._record_path = record_path
+        self._clock = Clock()
+        self._journal = Journal()
+        self._counters = Counters()
+        self._timers = Timers()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at: float | None = None
+        self._intercepts = "mr" in config.functions
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; forwarding stays as it is afterwards.
+
+        Raises:
+            AddressError: the agent's address is not on this host.
+            AlreadyRunningError: another agent runs here.
+            DataplaneError, NetlinkError, NftablesError, NflogError: the kernel or a tool does not
+                do what is needed.
+            OSError: a socket or file cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        control = ControlServer(self._control_path, self._commands(), self._journal)
+        with ExitStack() as stack:
+            control.claim()
+            stack.callback(control.stop)
+            self._open(stack)
+            self._start(loop)
+            await control.start()
+            await stopped.wait()
+        self._journal.record(self._clock.now(), "stopped", {"uptime_s": self._clock.uptime_s()})
+
+    # Opening
+
+    def _open(self, stack: ExitStack) -> None:
+        signalling = self._keep(stack, self._open_signalling())
+        netlink = self._keep(stack, Netlink())
+        self._forwarding = bring_up(self._config, netlink, self._intercepts)
+        access = self._open_access(stack, netlink)
+        recorder = None
+        if self._record_path is not None:
+            recorder = self._keep(stack, Recorder(self._record_path, self._config.address))
+        self._executor = Executor(
+            self._functions,
+            data_plane=self._forwarding,
+            access=access,
+            messenger=signalling,
+            timers=self._timers,
+            clock=self._clock,
+            journal=self._journal,
+            counters=self._counters,
+            recorder=recorder,
+        )
+        self._watch(stack, signalling, lambda: self._receive(signalling))
+        self._open_samples(stack, access)
+        if access is not None:
+            self._watch(stack, access, lambda: self._hear(access))
+            monitor = self._keep(stack, LinkMonitor())
+            self._watch(stack, monitor, lambda: self._links_changed(monitor, access, netlink))
+            self._list_links(access, netlink)
+
+    def _keep(self, stack: ExitStack, thing: ClosableT) -> ClosableT:
+        stack.callback(thing.close)
+        return thing
+
+    def _watch(self, stack: ExitStack, source: Any, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        descriptor = source.fileno()
+
+        def guarded() -> None:
+            ready()
+            self._arm()
+
+        loop.add_reader(descriptor, guarded)
+        stack.callback(loop.remove_reader, descriptor)
+
+    def _open_signalling(self) -> Signalling:
+        try:
+            return Signalling(self._config.address, self._counters)
+        except OSError as error:
+            if isinstance(error, PermissionError):
+                raise
+            raise AddressError(
+                f"address: expected {self._config.address} on the loopback interface of this "
+                f"host, but it cannot be used ({error.strerror}); add it before the agent starts"
+            ) from error
+
+    def _open_access(self, stack: ExitStack, netlink: Netlink) -> AccessLinks | None:
+        if not self._config.access_links:
+            return None
+        mtu = mobile_node_mtu(self._config.uplinks)
+        return self._keep(
+            stack,
+            AccessLinks(
+                self._config.access_links,
+                self._clock.uptime_s,
+                lambda index: look_up(netlink, index),
+                mtu if mtu < ETHERNET_MTU else None,
+            ),
+        )
+
+    def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
+        groups = [OBSERVED_GROUP] if self._config.access_links else []
+        groups += [INTERCEPTED_GROUP] if self._intercepts else []
+        if groups:
+            nflog = self._keep(stack, Nflog(groups))
+            self._watch(stack, nflog, lambda: self._sampled(nflog, access))
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
+        adopted = len(self._forwarding.stale())
+        self._journal.record(self._clock.now(), "started", {**fields, "adopted_routes": adopted})
+        self._executor.handle(Started())
+        loop.call_later(self._adoption_grace_s, self._executor.sweep)
+        self._arm()
+
+    # The world speaks
+
+    def _receive(self, signalling: Signalling) -> None:
+        for source, message in signalling.read():
+            self._executor.handle(Received(source, message))
+
+    def _hear(self, access: AccessLinks) -> None:
+        for event in access.read():
+            self._executor.handle(event)
+
+    def _links_changed(self, monitor: LinkMonitor, access: AccessLinks, netlink: Netlink) -> None:
+        links = monitor.read()
+        if links is None:
+            self._list_links(access, netlink)
+            return
+        for link in links:
+            for event in access.link_changed(link):
+                self._executor.handle(event)
+
+    def _list_links(self, access: AccessLinks, netlink: Netlink) -> None:
+        for link in list_links(netlink):
+            for event in access.link_changed(link):
+                self._executor.handle(event)
+
+    def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
+        for sample in nflog.read():
+            if sample.group == INTERCEPTED_GROUP:
+                self._executor.handle(Intercepted(sample.source, sample.destination))
+            elif access is not None:
+                self._observed(sample, access)
+
+    def _observed(self, sample: Sample, access: AccessLinks) -> None:
+        try:
+            link = socket.if_indextoname(sample.interface)
+        except OSError:
+            return
+        for event in access.look(link):
+            self._executor.handle(event)
+        self._executor.handle(Observed(link, sample.link_layer, sample.source))
+
+    # Time passes
+
+    def _arm(self) -> None:
+        """Keep one timer of the loop on the earliest of ours."""
+        earliest = self._timers.next_at()
+        if earliest == self._alarm_at:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = earliest
+        if earliest is not None:
+            wait_s = max(0.0, earliest - self._clock.now())
+            self._alarm = asyncio.get_running_loop().call_later(wait_s, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = self._alarm_at = None
+        self._executor.fire_timers()
+        self._arm()
+
+    # `dmmctl` asks
+
+    def _commands(self) -> dict[str, Callable[[], Any]]:
+        tables = {name: self._table(name) for name in SNAPSHOT_TABLES}
+        return {
+            "status": self._status,
+            **tables,
+            "routes": lambda: self._forwarding.rows(),
+            "events": self._journal.rows,
+            "counters": self._counters.rows,
+        }
+
+    def _table(self, name: str) -> Callable[[], list[dict[str, Any]]]:
+        return lambda: self._functions.snapshot(self._clock.now()).get(name, [])
+
+    def _status(self) -> dict[str, Any]:
+        tables = self._functions.snapshot(self._clock.now())
+        return {
+            "host": self._config.host,
+            "network": self._config.network,
+            "address": str(self._config.address),
+            "functions": sorted(self._config.functions),
+            "pid": os.getpid(),
+            "started_at_s": self._clock.started_at,
+            "uptime_s": round(self._clock.uptime_s(), 3),
+            "timers": len(self._timers),
+            "entries": {name: len(tables.get(name, [])) for name in SNAPSHOT_TABLES},
+        }

@@ -1,0 +1,178 @@
+"""Hands events to the functions and carries out what they ask for; knows no event loop."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dmm_agent.functions.effects import (
+    Advertise,
+    CancelTimer,
+    Install,
+    Probe,
+    Record,
+    Remove,
+    Send,
+    SetTimer,
+    Tell,
+)
+from dmm_agent.functions.events import TimerFired
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from ipaddress import IPv6Address
+
+    from dmm_agent.dataplane.forwarding import Failure
+    from dmm_agent.functions.effects import Effect
+    from dmm_agent.functions.events import Event
+    from dmm_agent.runtime.clock import Clock
+    from dmm_agent.runtime.counters import Counters
+    from dmm_agent.runtime.journal import Journal
+    from dmm_agent.runtime.recorder import Recorder
+    from dmm_agent.runtime.timers import Timers
+    from dmm_agent.wire import Message
+
+log = logging.getLogger(__name__)
+
+
+class Functions(Protocol):
+    """The functions of the host, as one: `dmm_agent.functions.node.Node`."""
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take an event, return effects for the outside."""
+
+    def snapshot(self, now: float) -> dict[str, list[dict[str, Any]]]:
+        """Rows by table."""
+
+
+class DataPlane(Protocol):
+    """`dmm_agent.dataplane.forwarding.Forwarding`."""
+
+    def apply(self, effects: Sequence[Install | Remove]) -> list[Failure]:
+        """Carry out effects, return what failed."""
+
+    def stale(self) -> list[Remove]:
+        """What would take out all that nobody asked for again."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The routes in the kernel."""
+
+
+class Access(Protocol):
+    """`dmm_agent.attachment.access.AccessLinks`."""
+
+    def advertise(self, effect: Advertise) -> str | None:
+        """Send a router advertisement."""
+
+    def probe(self, effect: Probe) -> str | None:
+        """Ask for a sign of life."""
+
+
+class Messenger(Protocol):
+    """`dmm_agent.runtime.signalling.Signalling`."""
+
+    def send(self, destination: IPv6Address, message: Message) -> str | None:
+        """Send a message."""
+
+
+class Executor:
+    """The functions on one side, the world on the other."""
+
+    def __init__(
+        self,
+        functions: Functions,
+        *,
+        data_plane: DataPlane,
+        access: Access | None,
+        messenger: Messenger,
+        timers: Timers,
+        clock: Clock,
+        journal: Journal,
+        counters: Counters,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._functions = functions
+        self._data_plane = data_plane
+        self._access = access
+        self._messenger = messenger
+        self._timers = timers
+        self._clock = clock
+        self._journal = journal
+        self._counters = counters
+        self._recorder = recorder
+
+    def handle(self, event: Event) -> None:
+        """Give an event to the functions now. A fault in a function is logged and survived."""
+        now = self._clock.now()
+        if self._recorder is not None:
+            self._recorder.record(now, event)
+        self._counters.count("inputs", type(event).__name__)
+        try:
+            effects = self._functions.handle(event, now)
+        except Exception:
+            self._counters.count("faults", "function")
+            log.exception("a function failed", extra={"fields": {"input": repr(event)}})
+            return
+        self._execute(effects, now)
+
+    def fire_timers(self) -> None:
+        """Give the timers that are due to the functions."""
+        for owner, key in self._timers.due(self._clock.now()):
+            self.handle(TimerFired(owner, key))
+
+    def sweep(self) -> None:
+        """Take out what an earlier agent left in the kernel and nobody has asked for again."""
+        stale = self._data_plane.stale()
+        if stale:
+            self._forward(stale)
+            prefixes = sorted(str(effect.route.prefix) for effect in stale)
+            fields = {"routes": len(stale), "prefixes": prefixes[:32]}
+            self._journal.record(self._clock.now(), "swept", fields)
+
+    def _execute(self, effects: Sequence[Effect], now: float) -> None:
+        """Forwarding first, in one exchange with the kernel: nobody is told before it works."""
+        self._forward([e for e in effects if isinstance(e, Install | Remove)])
+        for effect in effects:
+            match effect:
+                case Send(destination, message):
+                    self._report("send", self._messenger.send(destination, message))
+                case Advertise():
+                    self._report("advertise", self._advertise(effect))
+                case Probe():
+                    self._report("probe", self._probe(effect))
+                case SetTimer():
+                    self._timers.set(effect)
+                case CancelTimer():
+                    self._timers.cancel(effect)
+                case Record(name, fields):
+                    self._counters.count("events", name)
+                    self._journal.record(now, name, fields)
+                case Install() | Remove():
+                    pass
+                case Tell():
+                    self._report("tell", f"{effect} was meant for another function")
+
+    def _forward(self, effects: Sequence[Install | Remove]) -> None:
+        if not effects:
+            return
+        for effect in effects:
+            verb = type(effect).__name__.lower()
+            self._counters.count("forwarding", f"{verb} {type(effect.route).__name__}")
+        for failure in self._data_plane.apply(effects):
+            self._report("forwarding", f"{failure.effect}: {failure.reason}")
+
+    def _advertise(self, effect: Advertise) -> str | None:
+        if self._access is None:
+            return f"{effect.link} is not an access link of this host"
+        self._counters.count("advertised", effect.link)
+        return self._access.advertise(effect)
+
+    def _probe(self, effect: Probe) -> str | None:
+        if self._access is None:
+            return f"{effect.link} is not an access link of this host"
+        return self._access.probe(effect)
+
+    def _report(self, what: str, problem: str | None) -> None:
+        if problem is not None:
+            self._counters.count("faults", what)
+            log.error("%s failed", what, extra={"fields": {"reason": problem}})

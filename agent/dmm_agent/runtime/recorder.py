@@ -1,0 +1,49 @@
+"""Writes every input of the functions to a file, one JSON line each, to replay a run later."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.functions.events import Received
+from dmm_agent.wire import encode
+
+if TYPE_CHECKING:
+    from ipaddress import IPv6Address
+    from pathlib import Path
+
+    from dmm_agent.functions.events import Event
+
+LARGEST_FILE = 64 << 20
+"""Octets after which the recorder stops."""
+
+
+class Recorder:
+    """Appends inputs to a file; a `Received` message is written as its octets in hexadecimal."""
+
+    def __init__(self, path: Path, address: IPv6Address) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._address = address
+
+    def record(self, at_s: float, event: Event) -> None:
+        """Write one input."""
+        if self._file.tell() > LARGEST_FILE:
+            return
+        line = {"at_s": at_s, "input": type(event).__name__, **self._fields(event)}
+        self._file.write(json.dumps(line, default=str) + "\n")
+
+    def _fields(self, event: Event) -> dict[str, Any]:
+        if isinstance(event, Received):
+            octets = encode(event.message, event.source, self._address)
+            return {"source": str(event.source), "message": octets.hex()}
+        return {field.name: getattr(event, field.name) for field in fields(event)}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,135 @@
+"""Mobility Header messages (IP protocol 135) to and from other agents."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+from dmm_agent.wire import (
+    NEXT_HEADER,
+    BindingError,
+    BindingErrorStatus,
+    DecodeError,
+    EncodeError,
+    UnknownMessageType,
+    decode,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dmm_agent.runtime.counters import Counters
+    from dmm_agent.wire import Message
+
+log = logging.getLogger(__name__)
+
+LARGEST_MESSAGE = 1 << 16
+READ_AT_ONCE = 64
+"""Most messages taken in one go, so that a flood leaves the agent time for the rest."""
+
+UNSPECIFIED = IPv6Address("::")
+
+
+class RateLimit:
+    """A token bucket, as RFC 4443 (2.4 f) asks of errors in answer to what anybody may send."""
+
+    def __init__(
+        self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._filled_at = clock()
+
+    def allows(self) -> bool:
+        """Whether one more is within the limit; if so it is counted."""
+        now = self._clock()
+        earned = (now - self._filled_at) * self._per_second
+        self._tokens = min(self._burst, self._tokens + earned)
+        self._filled_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Signalling:
+    """The agent's signalling socket; the kernel writes and verifies checksums."""
+
+    def __init__(self, address: IPv6Address, counters: Counters) -> None:
+        """Open the socket.
+
+        Raises:
+            OSError: no permission (NET_RAW), or the address is not on this host.
+        """
+        self._address = address
+        self._counters = counters
+        self._errors = RateLimit(per_second=10, burst=10)
+        self._socket = socket.socket(
+            socket.AF_INET6,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            NEXT_HEADER,
+        )
+        try:
+            self._socket.bind((str(address), 0))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def fileno(self) -> int:
+        """For the event loop."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def send(self, destination: IPv6Address, message: Message) -> str | None:
+        """Send a message; returns why it did not go out, if it did not."""
+        name = type(message).__name__
+        try:
+            octets = encode(message, self._address, destination)
+            self._socket.sendto(octets, (str(destination), 0))
+        except (EncodeError, OSError) as error:
+            return f"{name} to {destination}: {error}"
+        self._counters.count("sent", name)
+        self._counters.count("sent_octets", name, len(octets))
+        return None
+
+    def read(self) -> Iterator[tuple[IPv6Address, Message]]:
+        """What arrived since; what cannot be read is counted by peer."""
+        for _ in range(READ_AT_ONCE):
+            try:
+                octets, sender = self._socket.recvfrom(LARGEST_MESSAGE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("cannot receive", extra={"fields": {"reason": str(error)}})
+                return
+            source = IPv6Address(sender[0].partition("%")[0])
+            message = self._decode(source, octets)
+            if message is not None:
+                yield source, message
+
+    def _decode(self, source: IPv6Address, octets: bytes) -> Message | None:
+        try:
+            message = decode(octets)
+        except UnknownMessageType:
+            self._counters.count("unknown_type", str(source))
+            if not source.is_multicast and source != UNSPECIFIED and self._errors.allows():
+                status = BindingErrorStatus.UNRECOGNIZED_MH_TYPE
+                self.send(source, BindingError(status, UNSPECIFIED))
+            return None
+        except DecodeError as error:
+            self._counters.count("malformed", str(source))
+            log.debug("malformed", extra={"fields": {"source": str(source), "reason": str(error)}})
+            return None
+        name = type(message).__name__
+        self._counters.count("received", name)
+        self._counters.count("received_octets", name, len(octets))
+        return message

@@ -1,0 +1,77 @@
+"""Routers of the test network: their configuration, and their data plane without an agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside
+
+from dmm_agent.config import AgentConfig
+from dmm_agent.dataplane.lifecycle import bring_up, take_down
+from dmm_agent.dataplane.netlink import Netlink
+from dmm_agent.functions.effects import Install, Remove, Route
+
+
+def settings(host: str) -> dict[str, Any]:
+    """What Ansible would write into a host's configuration file."""
+    number = int(host[2])
+    access = host.startswith("ar")
+    blocks = {1: BLOCK1, 3: BLOCK3}
+    allocator = {
+        "blocks": [{"access_router": ADDRESS[f"ar{number}"], "prefix": str(blocks[number])}]
+        if number in blocks
+        else []
+    }
+    return {
+        "schema": 1,
+        "host": host,
+        "network": f"net{number}",
+        "address": ADDRESS[host],
+        "uplinks": [f"gw{number}"] if access else ["core"],
+        "access_links": ["mn"] if access else [],
+        "home_block": str(blocks[number]) if access else None,
+        "directory": {
+            "networks": [
+                {
+                    "network": f"net{n}",
+                    "prefix": f"2001:db8:{n}::/48",
+                    "mobile_pool": f"2001:db8:{n}:8000::/49",
+                    "lm": ADDRESS[f"gw{n}"],
+                    "mr": ADDRESS[f"gw{n}"],
+                }
+                for n in (1, 2, 3)
+            ]
+        },
+        "mobile_nodes": {"nodes": [{"id": "mn11@dmm.example", "link_layer": MN_MAC}]},
+        "functions": {"proxy": {}} if access else {"allocator": allocator, "lm": {}, "mr": {}},
+    }
+
+
+class Router:
+    """The data plane of one host, driven by the test instead of by functions."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.config = AgentConfig.model_validate(settings(host))
+        with inside(host):
+            self.netlink = Netlink()
+            self.forwarding = bring_up(
+                self.config, self.netlink, intercept="mr" in self.config.functions
+            )
+
+    def install(self, *routes: Route) -> None:
+        """Install routes; the kernel must take all of them."""
+        self._apply([Install(route) for route in routes])
+
+    def remove(self, *routes: Route) -> None:
+        """Remove routes; the kernel must not mind."""
+        self._apply([Remove(route) for route in routes])
+
+    def _apply(self, effects: list[Install | Remove]) -> None:
+        with inside(self.host):
+            assert self.forwarding.apply(effects) == []
+
+    def flush(self) -> None:
+        """Take everything down, as `dmm-agent --flush` does."""
+        with inside(self.host):
+            take_down(self.netlink)

@@ -1,0 +1,192 @@
+"""Set-up, adoption, replacement and removal leave the host as promised."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, goes, inside, run
+from tests.kernel.agent.routers import Router
+
+from dmm_agent.functions.effects import (
+    BindingRoute,
+    CacheRoute,
+    Delivery,
+    Install,
+    Remove,
+    VisitorRoute,
+    VisitorShortcut,
+)
+
+if TYPE_CHECKING:
+    from tests.kernel.agent.lab import Lab
+
+pytestmark = pytest.mark.usefixtures("lab")
+
+GW1, GW2, GW3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3"))
+ROUTES = (
+    BindingRoute(HNP1, GW3),
+    CacheRoute(HNP2, GW3),
+    VisitorRoute(HNP2, GW2),
+    VisitorShortcut(IPv6Network("2001:db8:3::/49"), GW3),
+    Delivery(IPv6Network("2001:db8:3:8100::/64"), "ar1", MN_LL),
+)
+
+
+def state(host: str) -> str:
+    """Rules, routes, links and nftables of a host as text."""
+    with inside(host):
+        return "\n".join(
+            run(*command.split())
+            for command in (
+                "ip -6 rule",
+                "ip -6 route show table all",
+                "ip -br link",
+                "nft list ruleset",
+            )
+        )
+
+
+def test_flush_leaves_a_host_exactly_as_it_was() -> None:
+    before = state("gw1")
+    gw1 = Router("gw1")
+    gw1.install(*ROUTES)
+    assert state("gw1") != before
+
+    gw1.flush()
+
+    assert state("gw1") == before
+
+
+def test_bringing_up_twice_changes_nothing() -> None:
+    gw1 = Router("gw1")
+    gw1.install(*ROUTES)
+    once = state("gw1")
+
+    Router("gw1")
+
+    assert state("gw1") == once
+
+
+def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed() -> None:
+    gw1 = Router("gw1")
+    empty = state("gw1")
+    gw1.install(*ROUTES)
+
+    with inside("gw1"):
+        rows = gw1.forwarding.rows()
+    assert {(row["kind"], row["prefix"]) for row in rows} == {
+        (type(route).__name__, str(route.prefix)) for route in ROUTES
+    }
+
+    gw1.remove(*ROUTES)
+    gw1.remove(*ROUTES)
+    assert state("gw1") == empty
+
+
+def test_a_restarted_agent_adopts_and_removes_only_what_nobody_asks_for_again() -> None:
+    Router("gw1").install(*ROUTES)
+
+    restarted = Router("gw1")
+    asked_again = ROUTES[:2]
+    restarted.install(*asked_again)
+    stale = restarted.forwarding.stale()
+
+    assert set(stale) == {Remove(route) for route in ROUTES[2:]}
+    with inside("gw1"):
+        assert restarted.forwarding.apply(stale) == []
+        left = restarted.forwarding.rows()
+    assert {row["prefix"] for row in left} == {str(route.prefix) for route in asked_again}
+
+
+def test_a_visitor_that_moves_on_to_another_home_leaves_nothing_behind() -> None:
+    gw1 = Router("gw1")
+    empty = state("gw1")
+
+    gw1.install(VisitorRoute(HNP2, GW2))
+    gw1.install(VisitorRoute(HNP2, GW3))
+    with inside("gw1"):
+        assert [row["endpoint"] for row in gw1.forwarding.rows()] == [str(GW3)]
+        assert run("ip", "-6", "rule").count("lookup 640") == 0
+    gw1.remove(VisitorRoute(HNP2, GW3))
+
+    assert state("gw1") == empty
+
+
+def test_a_rule_left_by_an_agent_that_died_half_way_is_cleaned_up() -> None:
+    gw1 = Router("gw1")
+    gw1.install(VisitorRoute(HNP1, GW2), VisitorRoute(HNP2, GW3))
+    with inside("gw1"):
+        run("ip", "-6", "rule", "add", "pref", "300", "from", str(HNP1), "fwmark", "0/0xff",
+            "lookup", "641", "proto", "77")  # fmt: skip
+
+    restarted = Router("gw1")
+
+    with inside("gw1"):
+        rules = run("ip", "-6", "rule")
+    assert [rule for rule in rules.splitlines() if f"from {HNP1}" in rule] == [
+        f"300:\tfrom {HNP1} fwmark 0/0xff lookup 641 proto 77"
+    ]
+    restarted.flush()
+
+
+def test_one_refused_route_does_not_stop_the_others() -> None:
+    gw1 = Router("gw1")
+    wrong = Install(Delivery(HNP1, "nowhere", MN_LL))
+    with inside("gw1"):
+        failures = gw1.forwarding.apply([wrong, Install(BindingRoute(HNP2, GW2))])
+        rows = gw1.forwarding.rows()
+
+    assert [failure.effect for failure in failures] == [wrong]
+    assert "nowhere" in failures[0].reason
+    assert [row["prefix"] for row in rows] == [str(HNP2)]
+
+
+def test_no_packet_is_lost_while_routes_are_replaced_and_the_data_plane_is_brought_up_again(
+    lab: Lab,
+) -> None:
+    ar1, gw1 = Router("ar1"), Router("gw1")
+    lab.attach("ar1")
+    ar1.install(Delivery(HNP1, "mn", MN_LL))
+    gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+    assert goes(cn, mn)
+    stop = threading.Event()
+    sent = 0
+    mn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+    def stream() -> None:
+        nonlocal sent
+        while not stop.is_set():
+            cn.sendto(sent.to_bytes(4, "big"), mn.getsockname()[:2])
+            sent += 1
+            time.sleep(0.0005)
+
+    sender = threading.Thread(target=stream)
+    sender.start()
+    for _ in range(5):
+        Router("gw1")
+        Router("ar1")
+        for _ in range(20):
+            gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
+            ar1.install(Delivery(HNP1, "mn", MN_LL))
+    stop.set()
+    sender.join()
+
+    assert sent > 100
+    assert drain(mn) == list(range(sent))
+
+
+def drain(receiver: socket.socket) -> list[int]:
+    """The numbers that have arrived."""
+    receiver.settimeout(0.2)
+    numbers = []
+    while True:
+        try:
+            numbers.append(int.from_bytes(receiver.recv(64), "big"))
+        except TimeoutError:
+            return numbers

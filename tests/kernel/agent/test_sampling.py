@@ -1,0 +1,161 @@
+"""What nftables tells the agent: strange sources on access links, packets to other networks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kernel.agent.lab import CN, HNP1, HNP2, HNP3, MN_LL, MN_MAC, goes, inside, until
+from tests.kernel.agent.routers import Router
+
+from dmm_agent.dataplane.nflog import Nflog, NflogError, Sample
+from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
+from dmm_agent.functions.effects import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.kernel.agent.lab import Lab
+
+
+class Ear:
+    """Collects the samples of one group on a host."""
+
+    def __init__(self, host: str, group: int) -> None:
+        with inside(host):
+            self.nflog = Nflog([group])
+        self.heard: list[Sample] = []
+
+    def hears(self, count: int, deadline_s: float = 3.0) -> bool:
+        """Whether there are this many samples before the deadline."""
+
+        def enough() -> bool:
+            self.heard += self.nflog.read()
+            return len(self.heard) >= count
+
+        return until(enough, deadline_s)
+
+
+@pytest.fixture
+def observed(lab: Lab) -> Iterator[Ear]:
+    del lab
+    ear = Ear("ar1", OBSERVED_GROUP)
+    yield ear
+    ear.nflog.close()
+
+
+@pytest.fixture
+def intercepted(lab: Lab) -> Iterator[Ear]:
+    del lab
+    ear = Ear("gw1", INTERCEPTED_GROUP)
+    yield ear
+    ear.nflog.close()
+
+
+def test_a_source_that_is_not_delivered_on_its_link_is_told_and_dropped(
+    lab: Lab, observed: Ear
+) -> None:
+    ar1 = Router("ar1")
+    lab.attach("ar1")
+    address = lab.give_address(HNP1)
+    mn, cn = lab.udp("mn", address), lab.udp("cn", CN)
+    cn.settimeout(0.3)
+
+    assert not goes(mn, cn)
+    assert observed.hears(1)
+    sample = observed.heard[0]
+    assert (sample.source, sample.link_layer) == (address, MN_MAC)
+    with inside("ar1"):
+        assert socket.if_indextoname(sample.interface) == "mn"
+
+    ar1.install(Delivery(HNP1, "mn", MN_LL))
+    assert goes(mn, cn), "a delivered source is admitted"
+
+
+def test_a_source_delivered_on_another_link_is_not_admitted_here(lab: Lab, observed: Ear) -> None:
+    ar1 = Router("ar1")
+    lab.attach("ar1")
+    ar1.install(Delivery(HNP3, "gw1", MN_LL))
+    mn, cn = lab.udp("mn", lab.give_address(HNP3)), lab.udp("cn", CN)
+    cn.settimeout(0.3)
+
+    assert not goes(mn, cn)
+    assert observed.hears(1)
+
+
+def test_a_flood_from_one_source_is_told_a_few_times_a_second(lab: Lab, observed: Ear) -> None:
+    Router("ar1")
+    lab.attach("ar1")
+    mn = lab.udp("mn", lab.give_address(HNP1))
+
+    for _ in range(500):
+        mn.sendto(b"flood", (CN, 9))
+    assert observed.hears(1)
+    assert not observed.hears(20, deadline_s=0.3)
+
+
+def test_packets_to_another_networks_nodes_are_sampled_once_a_second_a_prefix(
+    lab: Lab, intercepted: Ear
+) -> None:
+    Router("gw1")
+    below = lab.udp("ar1", IPv6Address("2001:db8:1::2"))
+    other = IPv6Network((int(HNP2.network_address) + (1 << 64), 64))
+
+    for _ in range(20):
+        for host in (1, 2):
+            below.sendto(b"one", (str(HNP2[host]), 9))
+        below.sendto(b"two", (str(other[1]), 9))
+
+    assert intercepted.hears(2)
+    assert not intercepted.hears(3, deadline_s=0.2)
+    assert {IPv6Network((s.destination, 64), strict=False) for s in intercepted.heard} == {
+        HNP2,
+        other,
+    }
+    assert intercepted.heard[0].source == IPv6Address("2001:db8:1::2")
+
+
+def test_a_visitors_packets_to_fixed_hosts_of_other_networks_are_sampled(
+    lab: Lab, intercepted: Ear
+) -> None:
+    Router("gw1")
+    Router("ar1").install(Delivery(HNP3, "mn", MN_LL))
+    lab.attach("ar1")
+    visitor = lab.give_address(HNP3)
+
+    lab.udp("mn", visitor).sendto(b"hello", (CN, 9))
+
+    assert intercepted.hears(1)
+    assert (intercepted.heard[0].source, str(intercepted.heard[0].destination)) == (visitor, CN)
+
+
+def test_plain_traffic_between_fixed_hosts_is_nobodys_business(lab: Lab, intercepted: Ear) -> None:
+    Router("gw1")
+    below, cn = lab.udp("ar1", IPv6Address("2001:db8:1::2")), lab.udp("cn", CN)
+
+    assert goes(below, cn)
+    assert goes(cn, below)
+    assert not intercepted.hears(1, deadline_s=0.2)
+
+
+def test_a_group_can_have_one_reader(intercepted: Ear) -> None:
+    del intercepted
+    with inside("gw1"), pytest.raises(NflogError, match="another agent"):
+        Nflog([INTERCEPTED_GROUP])
+
+
+def test_neighbour_discovery_works_before_a_source_is_delivered(lab: Lab) -> None:
+    Router("ar1")
+    lab.attach("ar1")
+    address = lab.give_address(HNP1)
+    link = lab.sniff("ar1", "mn")
+    with contextlib.suppress(TimeoutError):
+        lab.udp("mn", address).sendto(b"who is my router", (CN, 9))
+
+    def advertised() -> bool:
+        return any(kind == 58 and payload[0] == 136 for kind, _, _, payload in link.packets())
+
+    assert until(advertised), "ar1 must answer the node's neighbour solicitation"
