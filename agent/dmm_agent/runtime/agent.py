@@ -98,7 +98,7 @@ class Agent:
             self._start(loop)
             await control.start()
             await stopped.wait()
-        self._journal.record(self._clock.now(), "stopped", {"uptime_s": self._clock.uptime_s()})
+            self._executor.note("stopped", {"uptime_s": round(self._clock.uptime_s(), 3)})
 
     # Opening
 
@@ -179,7 +179,7 @@ class Agent:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
         adopted = len(self._forwarding.stale())
-        self._journal.record(self._clock.now(), "started", {**fields, "adopted_routes": adopted})
+        self._executor.note("started", {**fields, "adopted_routes": adopted})
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
         self._arm()

@@ -127,7 +127,15 @@ class Executor:
             self._forward(stale)
             prefixes = sorted(str(effect.route.prefix) for effect in stale)
             fields = {"routes": len(stale), "prefixes": prefixes[:32]}
-            self._journal.record(self._clock.now(), "swept", fields)
+            self.note("swept", fields)
+
+    def note(self, name: str, fields: dict[str, Any]) -> None:
+        """Record something that the agent itself did."""
+        self._record(Record(name, fields), self._clock.now())
+
+    def _record(self, record: Record, now: float) -> None:
+        self._counters.count("events", record.name)
+        self._journal.record(now, record.name, record.fields)
 
     def _execute(self, effects: Sequence[Effect], now: float) -> None:
         """Forwarding first, in one exchange with the kernel: nobody is told before it works."""
@@ -144,9 +152,8 @@ class Executor:
                     self._timers.set(effect)
                 case CancelTimer():
                     self._timers.cancel(effect)
-                case Record(name, fields):
-                    self._counters.count("events", name)
-                    self._journal.record(now, name, fields)
+                case Record():
+                    self._record(effect, now)
                 case Install() | Remove():
                     pass
                 case Tell():
