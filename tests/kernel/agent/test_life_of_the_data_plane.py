@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, goes, inside, Stream, run
+from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, Stream, goes, inside, run
 from tests.kernel.agent.routers import Router
 
 from dmm_agent.functions.effects import (
