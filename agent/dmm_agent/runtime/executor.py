@@ -138,26 +138,31 @@ class Executor:
         self._journal.record(now, record.name, record.fields)
 
     def _execute(self, effects: Sequence[Effect], now: float) -> None:
-        """Forwarding first, in one exchange with the kernel: nobody is told before it works."""
+        """Forwarding first, in one exchange with the kernel: nobody is told before it works.
+
+        Writing down what happened comes last: it can wait, a node in a handover cannot.
+        """
         self._forward([e for e in effects if isinstance(e, Install | Remove)])
         for effect in effects:
-            match effect:
-                case Send(destination, message):
-                    self._report("send", self._messenger.send(destination, message))
-                case Advertise():
-                    self._report("advertise", self._advertise(effect))
-                case Probe():
-                    self._report("probe", self._probe(effect))
-                case SetTimer():
-                    self._timers.set(effect)
-                case CancelTimer():
-                    self._timers.cancel(effect)
-                case Record():
-                    self._record(effect, now)
-                case Install() | Remove():
-                    pass
-                case Tell():
-                    self._report("tell", f"{effect} was meant for another function")
+            self._carry_out(effect)
+        for effect in effects:
+            if isinstance(effect, Record):
+                self._record(effect, now)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(destination, message):
+                self._report("send", self._messenger.send(destination, message))
+            case Advertise():
+                self._report("advertise", self._advertise(effect))
+            case Probe():
+                self._report("probe", self._probe(effect))
+            case SetTimer():
+                self._timers.set(effect)
+            case CancelTimer():
+                self._timers.cancel(effect)
+            case Tell():
+                self._report("tell", f"{effect} was meant for another function")
 
     def _forward(self, effects: Sequence[Install | Remove]) -> None:
         if not effects:
