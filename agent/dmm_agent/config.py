@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from ipaddress import IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +43,19 @@ class NetworkEntry(_Strict):
     lm: IPv6Address
     mr: IPv6Address
 
+    @model_validator(mode="after")
+    def _pool_is_inside(self) -> Self:
+        if not self.mobile_pool.subnet_of(self.prefix):
+            raise ValueError(
+                f"expected mobile_pool {self.mobile_pool} to be a part of prefix {self.prefix}"
+            )
+        return self
+
+    @cached_property
+    def fixed_parts(self) -> tuple[IPv6Network, ...]:
+        """The largest prefixes of the network that hold no mobile prefix."""
+        return tuple(self.prefix.address_exclude(self.mobile_pool))
+
 
 class Directory(_Strict):
     """Which network owns which addresses, and who serves it."""
@@ -43,13 +64,11 @@ class Directory(_Strict):
 
     def home_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network whose mobile pool holds the address or prefix, if any."""
-        first = address.network_address if isinstance(address, IPv6Network) else address
-        return next((n for n in self.networks if first in n.mobile_pool), None)
+        return _holder(self._pools, address)
 
     def owner_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network that owns the address or prefix, fixed or mobile, if any."""
-        first = address.network_address if isinstance(address, IPv6Network) else address
-        return next((n for n in self.networks if first in n.prefix), None)
+        return _holder(self._prefixes, address)
 
     def named(self, network: str) -> NetworkEntry:
         """The entry of a network that is known to be there.
@@ -61,6 +80,30 @@ class Directory(_Strict):
             if entry.network == network:
                 return entry
         raise KeyError(network)
+
+    @cached_property
+    def _pools(self) -> _Rows:
+        return tuple(_row(entry.mobile_pool, entry) for entry in self.networks)
+
+    @cached_property
+    def _prefixes(self) -> _Rows:
+        return tuple(_row(entry.prefix, entry) for entry in self.networks)
+
+
+_Rows = tuple[tuple[int, int, NetworkEntry], ...]
+"""Netmask, first address, network: plain integers, because every packet event looks here."""
+
+
+def _row(prefix: IPv6Network, entry: NetworkEntry) -> tuple[int, int, NetworkEntry]:
+    return int(prefix.netmask), int(prefix.network_address), entry
+
+
+def _holder(rows: _Rows, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
+    first = int(address.network_address if isinstance(address, IPv6Network) else address)
+    for mask, network, entry in rows:
+        if first & mask == network:
+            return entry
+    return None
 
 
 class MobileNode(_Strict):

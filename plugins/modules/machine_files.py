@@ -100,9 +100,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     diffs: list[dict[str, str]] = []
-    changed = [
-        file["path"] for file in module.params["files"] if present(module, file, diffs)
-    ]
+    changed = [file["path"] for file in module.params["files"] if present(module, file, diffs)]
     changed += [path for path in module.params["absent"] if absent(module, path, diffs)]
     module.exit_json(changed=bool(changed), changed_paths=changed, diff=diffs)
 

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dmm_agent import wire
 from dmm_testbed.measure.capture import Capture
 from dmm_testbed.measure.continuity import gap_plot
 from dmm_testbed.measure.signalling import chart, write_capture
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import NamespaceRunner
+    from tests.kernel.conftest import NamespaceRunner
 
 HOSTS = ("cn", "ra", "rb", "mn")
 LINKS = (("cn", "ra"), ("cn", "rb"), ("ra", "rb"), ("ra", "mn"), ("rb", "mn"))
@@ -103,6 +106,21 @@ def wait_for(condition: Callable[[], bool], what: str, within_s: float = 20.0) -
         time.sleep(0.02)
 
 
+def send_acknowledgement(machines: NamespaceRunner) -> int:
+    """Let cn send a Binding Acknowledgement to mn, through ra; return the size of its packet."""
+    message = wire.BindingAcknowledgement(
+        wire.BindingStatus.ACCEPTED, wire.BindingAckFlag(0), 1, 60
+    )
+    body = wire.encode(message, IPv6Address(CN), IPv6Address(MN))
+    sender = (
+        "import socket, sys; sock = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 135); "
+        "sock.bind((sys.argv[1], 0)); sock.sendto(bytes.fromhex(sys.argv[3]), (sys.argv[2], 0))"
+    )
+    result = machines.run("cn", [sys.executable, "-c", sender, CN, MN, body.hex()])
+    assert result.returncode == 0, result.stderr
+    return 40 + len(body)
+
+
 def test_a_move_is_measured(machines: NamespaceRunner, tmp_path: Path) -> None:
     build(machines)
     session = Session(machines, "mn", "cn", stream=7)
@@ -121,6 +139,7 @@ def test_a_move_is_measured(machines: NamespaceRunner, tmp_path: Path) -> None:
             end.sent >= since[way].sent + count for way, end in session.mark().udp.items()
         )
 
+    size = send_acknowledgement(machines)
     wait_for(sent_each_way(100), "traffic before the move")
     quiet = session.mark()
     before = session.mark()
@@ -183,8 +202,24 @@ def test_a_move_is_measured(machines: NamespaceRunner, tmp_path: Path) -> None:
     assert max(point.gap_ms for point in plot.forward) == pytest.approx(
         step.udp.forward.longest_gap_ms
     )
-    assert chart(measurement.messages, start.at_s) is not None
-    write_capture(measurement.messages, tmp_path / "signalling.pcap")
+
+    assert still.signalling.messages == 1
+    assert still.signalling.by_type["BA"].bytes == size
+    assert still.signalling.by_host["mn"].received == 1
+    assert step.signalling.messages == 0
+    shown = chart(measurement.messages, start.at_s)
+    assert ("cn", "mn", "BA") in [(one.sender, one.receiver, one.label) for one in shown]
+    assert any(one.label == "RS" and one.sender == "mn" for one in shown)
+    kept = tmp_path / "signalling.pcap"
+    write_capture(measurement.messages, kept)
+    if shutil.which("tshark"):
+        dissected = subprocess.run(
+            ["tshark", "-r", kept, "-Y", "_ws.malformed || !(mipv6 || icmpv6)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert dissected.stdout == ""
 
 
 def test_a_capture_that_cannot_start_says_why(machines: NamespaceRunner, tmp_path: Path) -> None:

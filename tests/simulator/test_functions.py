@@ -47,7 +47,7 @@ def test_after_a_move_the_home_lm_points_at_the_mr_and_that_one_at_the_access_ro
     assert bindings(world, "gw3") == [str(routers["ar31"].address)]
     mn = world.mobile_nodes[MN]
     old, new = world.address(MN, "net1"), world.address(MN, "net3")
-    by_address = {p[mn._identifier]: t for p, t in mn.prefixes.items()}
+    by_address = {p.address: p for p in mn.prefixes.values()}
     assert by_address[old].preferred_until <= world.now < by_address[old].valid_until
     assert by_address[new].preferred_until > world.now
     assert list(disagreements(world)) == []
@@ -65,12 +65,12 @@ def test_first_packets_go_by_the_home_network_and_later_ones_directly(
     correspondent = world.plan.routers["ar21"].correspondent
     world.attach(MN, "ar31")
     world.run(0.1)
-    world._uplink(world.mobile_nodes[MN], hoa, correspondent)
+    world.traffic.from_node(world.mobile_nodes[MN], hoa, correspondent)
     world.run(0.1)
-    first = world.send_packet("ar21", correspondent, hoa)
+    first = world.traffic.send("ar21", correspondent, hoa)
     assert first.path == ("ar21", "gw2", "gw1", "gw3", "ar31")
     world.run(0.1)
-    second = world.send_packet("ar21", correspondent, hoa)
+    second = world.traffic.send("ar21", correspondent, hoa)
     assert second.path == ("ar21", "gw2", "gw3", "ar31")
     back = world.forwarding.trace("ar31", hoa, correspondent)
     assert back.outcome is Outcome.DELIVERED
@@ -146,6 +146,8 @@ def test_a_prefix_of_someone_else_is_refused(make_world: Callable[..., World]) -
     world.attach("mn2@dmm.example", "ar21")
     world.run(1)
     thief = world.mobile_nodes["mn2@dmm.example"]
-    world._uplink(thief, world.address(MN, "net1"), world.plan.routers["ar31"].correspondent)
+    world.traffic.from_node(
+        thief, world.address(MN, "net1"), world.plan.routers["ar31"].correspondent
+    )
     world.run(2)
     assert bindings(world, "gw1") == bindings(world, "gw2") == []

@@ -1,4 +1,4 @@
-"""Home address allocation: leases home network prefixes to mobile nodes (draft, sections 3 and 5)."""
+"""Home address allocation: home network prefixes are leased to mobile nodes (draft, 3 and 5)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Allocator(Function[AllocatorOptions]):
         }
 
     def lease(self, mn_id: str, access_router: IPv6Address, now: float) -> Lease | None:
-        """Renew the node's lease, or make one from the access router's block; None when it is empty."""
+        """Renew the node's lease or make one in the access router's block; None if none is free."""
         lease = self._by_node.get(mn_id)
         if lease is None:
             full = len(self._leases) >= self.options.max_leases

@@ -29,7 +29,7 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a function may know: who this host is, who else there is, and the functions beside it."""
+    """What a function may know: which host this is, who else there is, what runs beside it."""
 
     host: str
     network: str
@@ -55,7 +55,7 @@ class Function(abc.ABC, Generic[OptionsT]):
     name: ClassVar[str]
     options_class: ClassVar[type[Options]]
     requires: ClassVar[frozenset[str]] = frozenset()
-    """Functions that must run on the same host."""
+    """Functions that must run on the same host; they are made before this one."""
 
     def __init__(self, context: Context, options: OptionsT) -> None:
         self.context = context

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Address, IPv6Network
     from collections.abc import Hashable
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.events import Note
     from dmm_agent.wire import Message
@@ -23,7 +23,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire `TimerFired(owner, key)` at `at_s`; replaces an earlier timer of the same owner and key."""
+    """Fire `TimerFired(owner, key)` at `at_s`, instead of at any time set for them before."""
 
     owner: str
     key: Hashable
@@ -69,7 +69,7 @@ class CacheRoute:
 
 @dataclass(frozen=True, slots=True)
 class VisitorRoute:
-    """Packets *from* a visiting home network prefix go through its home MR unless a better way is known."""
+    """Packets *from* a visiting prefix go by its home MR, unless a better way is known."""
 
     prefix: IPv6Network
     """The visiting home network prefix (a source prefix)."""
@@ -79,10 +79,10 @@ class VisitorRoute:
 
 @dataclass(frozen=True, slots=True)
 class VisitorShortcut:
-    """Packets from any visiting prefix to this destination prefix are encapsulated to `endpoint`."""
+    """Packets from any visiting prefix to this destination are encapsulated to `endpoint`."""
 
     prefix: IPv6Network
-    """A destination prefix, fixed or at home, in a network other than the visitor's home."""
+    """A destination prefix in another network: fixed addresses, or all its mobile nodes'."""
     endpoint: IPv6Address
 
 
@@ -115,7 +115,7 @@ class AdvertisedPrefix:
 
 @dataclass(frozen=True, slots=True)
 class Advertise:
-    """Send one unicast router advertisement (RFC 4861, 4.2; addresses of RFC 6543) to a mobile node."""
+    """Send one router advertisement (RFC 4861, 4.2; addresses of RFC 6543) to a mobile node."""
 
     link: str
     link_local: IPv6Address

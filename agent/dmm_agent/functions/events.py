@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Address, IPv6Network
     from collections.abc import Hashable
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.wire import Message
 
@@ -38,7 +38,7 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A mobile node showed itself on an access link (solicitation, MLD report, neighbour discovery).
+    """A mobile node showed itself on an access link: solicitation, MLD report, neighbour discovery.
 
     Repeated for as long as the node shows itself; a function must take a repetition in its stride.
     """
@@ -98,21 +98,21 @@ class BindingSet:
 
     hnp: IPv6Network
     location: IPv6Address
-    """Tunnel endpoint of the node that forwards further: another network's MR or an access router."""
+    """Tunnel endpoint of who forwards further: another network's MR or an access router."""
     home: IPv6Address | None
     """Tunnel endpoint of the home network's MR when the prefix is visiting here, else None."""
 
 
 @dataclass(frozen=True, slots=True)
 class BindingGone:
-    """Told by `lm` to the functions beside it: a binding has ended; plain routing serves the prefix."""
+    """Told by `lm` to the functions beside it: a binding has ended, plain routing takes over."""
 
     hnp: IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseEnded:
-    """Told by `allocator`: the lease of a prefix ran out (draft, section 5), nothing may outlive it."""
+    """Told by `allocator`: a lease ran out (draft, 5); nothing may outlive it."""
 
     hnp: IPv6Network
 

@@ -1,4 +1,4 @@
-"""All mobility functions of one host as one state machine: outside events in, outside effects out."""
+"""All mobility functions of one host as one state machine: events in, effects out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dmm_agent.functions.events import Event, Received, TimerFired
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from ipaddress import IPv6Address
 
     from dmm_agent.config import AgentConfig
@@ -81,7 +81,8 @@ def build_node(
     """Make the functions that a configuration names.
 
     Raises:
-        ConfigError: a function is unknown, lacks another one beside it, or has a wrong option.
+        ConfigError: a function is unknown, lacks another one beside it, needs one that needs it,
+            or has a wrong option.
     """
     classes = known_functions() if registry is None else registry
     functions: dict[str, Function[Any]] = {}
@@ -96,20 +97,31 @@ def build_node(
         random=random,
         beside=functions,
     )
-    for name, options in config.functions.items():
-        where = f"functions.{name}"
-        function_class = classes.get(name)
-        if function_class is None:
-            known = ", ".join(sorted(classes))
-            raise ConfigError(f"{config.host}: {where}: no such function; known are {known}")
-        missing = sorted(function_class.requires - config.functions.keys())
-        if missing:
-            raise ConfigError(
-                f"{config.host}: {where}: needs {', '.join(missing)} on the same host"
-            )
+    for name in _in_order(config, classes):
+        function_class = classes[name]
         try:
-            parsed = function_class.options_class.model_validate(options)
+            options = function_class.options_class.model_validate(config.functions[name])
         except ValidationError as error:
-            raise ConfigError(describe(error, f"{config.host}: {where}")) from error
-        functions[name] = function_class(context, parsed)
+            raise ConfigError(describe(error, f"{config.host}: functions.{name}")) from error
+        functions[name] = function_class(context, options)
     return Node(config.address, functions)
+
+
+def _in_order(config: AgentConfig, classes: Mapping[str, type[Function[Any]]]) -> Iterator[str]:
+    """The functions of a configuration, each after those it requires."""
+    needed: dict[str, frozenset[str]] = {}
+    for name in config.functions:
+        where = f"{config.host}: functions.{name}"
+        if name not in classes:
+            known = ", ".join(sorted(classes))
+            raise ConfigError(f"{where}: no such function; known are {known}")
+        needed[name] = classes[name].requires
+        if missing := sorted(needed[name] - config.functions.keys()):
+            raise ConfigError(f"{where}: needs {', '.join(missing)} on the same host")
+    while needed:
+        ready = next((n for n, others in needed.items() if not others & needed.keys()), None)
+        if ready is None:
+            circle = ", ".join(needed)
+            raise ConfigError(f"{config.host}: functions: {circle}: expected no circle of needs")
+        del needed[ready]
+        yield ready

@@ -40,10 +40,11 @@ class Notices:
         self._requests = requests
         self._askers: dict[IPv6Network, dict[IPv6Address, float]] = {}
 
-    def remember(self, hnp: IPv6Network, asker: IPv6Address, until: float) -> None:
+    def remember(self, hnp: IPv6Network, asker: IPv6Address, until: float, now: float) -> None:
         """The asker holds an answer about this prefix until then."""
-        askers = self._askers.setdefault(hnp, {})
-        askers.pop(asker, None)
+        known = self._askers.get(hnp, {})
+        askers = {a: t for a, t in known.items() if t > now and a != asker}
+        self._askers[hnp] = askers
         if len(askers) >= MAX_ASKERS:
             askers.pop(next(iter(askers)))
         askers[asker] = until

@@ -5,17 +5,16 @@ This is PMIPv6's mobile access gateway (draft, 3.1; RFC 5213, section 6).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dmm_agent.functions.attachments import MAX_PREFIXES, Attachment, ServedPrefix
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
     Advertise,
-    AdvertisedPrefix,
     CancelTimer,
     Delivery,
     Effect,
@@ -35,7 +34,7 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
-from dmm_agent.functions.prefix import hnp_of
+from dmm_agent.functions.prefix import HNP_LENGTH, hnp_of
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
@@ -55,7 +54,7 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-REGISTRATION_PATIENCE = Patience(attempts=1000, longest_wait_s=4.0)
+REGISTRATION_PATIENCE = Patience(attempts=None, longest_wait_s=4.0)
 """For as long as the node is attached (RFC 5213, 6.9.4).
 
 The pauses stop growing earlier than they must: a node without a prefix has no network, and one
@@ -71,10 +70,6 @@ ASK_AGAIN = (
 """Refusals of one copy of an update; the next copy has a new timestamp (RFC 5213, 6.9.1.2)."""
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
-REFUSAL_HOLD_S = 5.0
-"""A prefix the LM refused is not asked for again for this long."""
-MAX_PREFIXES = 64
-"""Most prefixes served for one node."""
 
 
 class ProxyOptions(Options):
@@ -89,32 +84,6 @@ class ProxyOptions(Options):
     """How long a prefix stays preferred after its network was last heard of."""
     advertisement_interval_s: float = Field(5.0, gt=0)
     """Pause between unsolicited advertisements, which also ask whether the node is there."""
-
-
-@dataclass(slots=True)
-class Prefix:
-    """A prefix this access router serves for a node."""
-
-    hnp: IPv6Network
-    expires_at: float
-    refresh_at: float
-    lifetime_s: int
-    leased_until: float
-
-
-@dataclass(slots=True)
-class Attachment:
-    """A mobile node on one access link."""
-
-    link: str
-    mn_id: str
-    link_layer: str
-    link_local: IPv6Address
-    prefixes: dict[IPv6Network, Prefix] = field(default_factory=dict)
-    asked: dict[int, tuple[IPv6Network, ...]] = field(default_factory=dict)
-    """Updates that wait for an answer: what each asked for, by sequence number."""
-    refused_until: dict[IPv6Network, float] = field(default_factory=dict)
-    unanswered_probes: int = 0
 
 
 class Proxy(Function[ProxyOptions]):
@@ -163,18 +132,28 @@ class Proxy(Function[ProxyOptions]):
             return
         known = self._attachments.get(event.link)
         if known is not None and known.mn_id == policy.id:
-            known.link_local = event.link_local
-            known.unanswered_probes = 0
-            if event.solicited:
-                yield from self._solicited(known, now)
+            yield from self._seen_again(known, event, now)
             return
         if known is not None:
             yield from self._detached(event.link, now)
+        elsewhere = [a for a in self._attachments.values() if a.mn_id == policy.id]
+        for before in elsewhere:
+            # Nothing to de-register: to the LM the node is where it was.
+            yield from self._let_go(before)
         here = Attachment(event.link, policy.id, event.link_layer, event.link_local)
         self._attachments[event.link] = here
         yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
         yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
-        yield self._tick_timer(here, now)
+        yield from self._tick_in_time(here, now)
+
+    def _seen_again(self, here: Attachment, event: Attached, now: float) -> Iterator[Effect]:
+        here.unanswered_probes = 0
+        if here.link_local != event.link_local:
+            here.link_local = event.link_local
+            for hnp in here.prefixes:
+                yield Install(Delivery(hnp, here.link, here.link_local))
+        if event.solicited:
+            yield from self._solicited(here, now)
 
     def _solicited(self, here: Attachment, now: float) -> Iterator[Effect]:
         if here.prefixes:
@@ -187,23 +166,31 @@ class Proxy(Function[ProxyOptions]):
     def _detached(self, link: str, now: float) -> Iterator[Effect]:
         self._early.pop(link, None)
         yield CancelTimer(self.name, ("tick", link))
-        gone = self._attachments.pop(link, None)
+        gone = self._attachments.get(link)
         if gone is None:
             return
-        yield Record("detached", {"link": link, "mn_id": gone.mn_id})
-        for prefix in gone.prefixes.values():
-            yield Remove(Delivery(prefix.hnp, link, gone.link_local))
-        for sequence in gone.asked:
-            yield from self._requests.finish(("register", sequence))
-        asked = {hnp for hnps in gone.asked.values() for hnp in hnps}
-        away = [h for h in sorted({*gone.prefixes, *asked}) if not self._is_home(h)]
+        yield from self._let_go(gone)
+        away = [h for h in sorted({*gone.prefixes, *gone.waiting()}) if not self._is_home(h)]
         if away:
             yield from self._deregister(gone.mn_id, away, now)
+
+    def _let_go(self, gone: Attachment) -> Iterator[Effect]:
+        del self._attachments[gone.link]
+        yield Record("detached", {"link": gone.link, "mn_id": gone.mn_id})
+        yield CancelTimer(self.name, ("tick", gone.link))
+        for hnp in gone.prefixes:
+            yield Remove(Delivery(hnp, gone.link, gone.link_local))
+        for sequence in gone.asked:
+            yield from self._requests.finish(("register", sequence))
 
     def _is_home(self, hnp: IPv6Network) -> bool:
         """Whether plain routing brings the prefix here, so that no LM has an entry."""
         block = self.context.home_block
         return hnp == ANY_PREFIX or (block is not None and hnp.subnet_of(block))
+
+    def _is_own(self, hnp: IPv6Network) -> bool:
+        """Whether this network leased the prefix."""
+        return hnp.subnet_of(self._own_pool)
 
     def _observed(
         self, link: str, link_layer: str, source: IPv6Address, now: float
@@ -213,8 +200,7 @@ class Proxy(Function[ProxyOptions]):
             return
         hnp = hnp_of(source)
         here = self._attachments.get(link)
-        asked = set() if here is None else {h for hnps in here.asked.values() for h in hnps}
-        if here is None or ANY_PREFIX in asked:
+        if here is None or ANY_PREFIX in here.waiting():
             # The LM may know of it already and then answers with it: wait for that.
             early = self._early.setdefault(link, {})
             if len(early) < MAX_PREFIXES:
@@ -222,11 +208,10 @@ class Proxy(Function[ProxyOptions]):
             if here is None:
                 yield Probe(link, ALL_NODES)
             return
-        held = here.refused_until.get(hnp, 0.0) > now
-        full = len(here.prefixes) >= MAX_PREFIXES
+        if link_layer != here.link_layer:
+            return
         yield from self._hurry(here, hnp, now)
-        known = hnp in here.prefixes or hnp in asked
-        if link_layer != here.link_layer or known or held or full:
+        if not here.may_ask(hnp, now):
             return
         yield Record("observed", {"link": link, "mn_id": here.mn_id, "hnp": str(hnp)})
         yield from self._register(here, (hnp,), Handoff.BETWEEN_MAGS, now)
@@ -281,38 +266,59 @@ class Proxy(Function[ProxyOptions]):
     def _acknowledged(
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
-        if source != self._lm:
+        if source != self._lm or answer.status in ASK_AGAIN:
             return
         yield from self._requests.finish(("deregister", answer.sequence))
         here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
-        if here is None or here.mn_id != node_of(answer) or answer.status in ASK_AGAIN:
+        if here is None or here.mn_id != node_of(answer):
             return
         asked = here.asked.pop(answer.sequence)
         yield from self._requests.finish(("register", answer.sequence))
-        granted = prefixes_of(answer) if answer.status < 128 else []
+        granted = self._granted(asked, answer)
         for hnp in granted:
-            yield from self._serve(here, hnp, answer.lifetime_s, now)
+            yield from self._serve(here, hnp, answer, now)
         for hnp in asked:
             if hnp != ANY_PREFIX and hnp not in granted:
-                here.refused_until[hnp] = now + REFUSAL_HOLD_S
+                here.refused(hnp, now)
                 yield Record("refused", {"hnp": str(hnp), "status": int(answer.status)})
                 yield from self._stop_serving(here, hnp)
         yield self._advertisement(here, now)
+        yield from self._tick_in_time(here, now)
         if ANY_PREFIX in asked:
             for hnp in self._early.pop(here.link, {}):
                 yield from self._observed(here.link, here.link_layer, hnp.network_address, now)
 
+    def _granted(
+        self, asked: tuple[IPv6Network, ...], answer: BindingAcknowledgement
+    ) -> list[IPv6Network]:
+        """What an acknowledgement grants of what was asked for."""
+        if answer.status >= 128 or answer.lifetime_s == 0:
+            return []
+        named = prefixes_of(answer)
+        if ANY_PREFIX not in asked:
+            return [hnp for hnp in named if hnp in asked]
+        home_of = self.context.directory.home_of
+        return [h for h in named if h.prefixlen == HNP_LENGTH and home_of(h) is not None]
+
     def _serve(
-        self, here: Attachment, hnp: IPv6Network, lifetime_s: int, now: float
+        self, here: Attachment, hnp: IPv6Network, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
         if hnp not in here.prefixes:
+            if len(here.prefixes) >= MAX_PREFIXES:
+                return
+            for other in self._attachments.values():
+                other.prefixes.pop(hnp, None)  # its delivery is replaced, not removed
             yield Install(Delivery(hnp, here.link, here.link_local))
-        here.prefixes[hnp] = Prefix(
+        echo = answer.first(Timestamp)
+        # A lifetime began before its grant arrived, at the earliest when it was asked for
+        # (RFC 6275, 11.7.3): so nothing here outlives what the LM remembers.
+        since = now if echo is None else min(now, echo.seconds)
+        here.prefixes[hnp] = ServedPrefix(
             hnp,
-            expires_at=now + lifetime_s,
-            refresh_at=now + lifetime_s / 2,
-            lifetime_s=lifetime_s,
-            leased_until=now + self.options.lease_lifetime_s,
+            expires_at=since + answer.lifetime_s,
+            refresh_at=since + answer.lifetime_s / 2,
+            lifetime_s=answer.lifetime_s,
+            leased_until=since + self.options.lease_lifetime_s,
         )
 
     def _stop_serving(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
@@ -322,20 +328,20 @@ class Proxy(Function[ProxyOptions]):
     # Advertising and keeping alive
 
     def _advertisement(self, here: Attachment, now: float) -> Advertise:
-        """This network's prefix preferred, those the node brought along deprecated (draft, 4.4)."""
-        prefixes = []
-        for prefix in here.prefixes.values():
-            valid_s = max(0, int(prefix.leased_until - now))
-            own = prefix.hnp.subnet_of(self._own_pool)
-            preferred_s = min(self.options.preferred_lifetime_s, valid_s) if own else 0
-            prefixes.append(AdvertisedPrefix(prefix.hnp, preferred_s, valid_s))
-        router_lifetime_s = max(1, min(9000, round(6 * self.options.advertisement_interval_s)))
-        return Advertise(here.link, here.link_local, tuple(prefixes), router_lifetime_s)
+        interval_s = self.options.advertisement_interval_s
+        return here.advertisement(
+            self._own_pool, self.options.preferred_lifetime_s, interval_s, now
+        )
 
-    def _tick_timer(self, here: Attachment, now: float) -> SetTimer:
-        shortest_s = min((p.lifetime_s for p in here.prefixes.values()), default=LONGEST_LIFETIME_S)
+    def _tick_in_time(self, here: Attachment, now: float) -> Iterator[Effect]:
+        """Wake up for the next advertisement and probe, or when a prefix's time is up before."""
+        prefixes = here.prefixes.values()
+        shortest_s = min((p.lifetime_s for p in prefixes), default=LONGEST_LIFETIME_S)
         pause_s = min(self.options.advertisement_interval_s, shortest_s / 8)
-        return SetTimer(self.name, ("tick", here.link), now + pause_s)
+        at_s = min([now + pause_s, *(p.expires_at for p in prefixes)])
+        if here.tick_at <= now or at_s < here.tick_at:
+            here.tick_at = at_s
+            yield SetTimer(self.name, ("tick", here.link), at_s)
 
     def _tick(self, link: str, now: float) -> Iterator[Effect]:
         here = self._attachments.get(link)
@@ -350,13 +356,14 @@ class Proxy(Function[ProxyOptions]):
             return
         for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
             yield from self._stop_serving(here, hnp)
-        if not here.prefixes and not here.asked:
+        here.asked = {s: h for s, h in here.asked.items() if ("register", s) in self._requests}
+        if ANY_PREFIX not in here.waiting() and not any(map(self._is_own, here.prefixes)):
             yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
         if here.prefixes:
             yield self._advertisement(here, now)
-        yield self._tick_timer(here, now)
+        yield from self._tick_in_time(here, now)
 
     def _answered_probe(self, link: str, link_layer: str, now: float) -> Iterator[Effect]:
         """The node is there now: only this justifies refreshing its registrations."""
@@ -364,7 +371,7 @@ class Proxy(Function[ProxyOptions]):
         if here is None or here.link_layer != link_layer:
             return
         here.unanswered_probes = 0
-        waiting = {hnp for hnps in here.asked.values() for hnp in hnps}
+        waiting = here.waiting()
         due = tuple(
             p.hnp for p in here.prefixes.values() if p.refresh_at <= now and p.hnp not in waiting
         )

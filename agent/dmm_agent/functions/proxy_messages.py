@@ -33,9 +33,16 @@ LONGEST_LIFETIME_S = 65535 * 4
 """The largest lifetime a binding update can carry (RFC 6275, 6.1.7)."""
 
 
+SHORTEST_LIFETIME_S = 4
+"""The smallest one: 0 means de-registration."""
+
+
 def lifetime_of(remaining_s: float) -> int:
-    """The largest lifetime a message can carry that is not more than what remains."""
-    return max(4, min(LONGEST_LIFETIME_S, int(remaining_s) // 4 * 4))
+    """The largest lifetime a message can carry that is not more than what remains.
+
+    Where less than the smallest remains, it is the smallest all the same.
+    """
+    return max(SHORTEST_LIFETIME_S, min(LONGEST_LIFETIME_S, int(remaining_s) // 4 * 4))
 
 
 def proxy_binding_update(
@@ -112,6 +119,13 @@ def node_of(message: Message) -> str:
     """The mobile node a message names, empty when it names none."""
     identifier = message.first(MobileNodeIdentifier)
     return "" if identifier is None else identifier.text
+
+
+def time_units_of(update: BindingUpdate) -> int:
+    """When an update that passed admission was made, in 1/65536 s since 1970 (RFC 5213, 8.8)."""
+    time = update.first(Timestamp)
+    assert time is not None, "an update without timestamp was accepted"
+    return time.units
 
 
 def handoff_of(update: BindingUpdate) -> int:

@@ -9,8 +9,7 @@ from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
 
 if TYPE_CHECKING:
-    from ipaddress import IPv6Network
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.config import NetworkEntry
     from dmm_agent.functions.allocator import Allocator
@@ -39,7 +38,10 @@ def answer_query(
     now: float,
     lifetime_s: int,
 ) -> Answer | None:
-    """Answer from this LM's own data; None when the query names no prefix."""
+    """Answer from this LM's own data; None when the query names no prefix.
+
+    No answer about a mobile prefix holds for longer than its lease.
+    """
     asked = query.first(HomeNetworkPrefix)
     if asked is None:
         return None
@@ -51,21 +53,21 @@ def answer_query(
         fixed = fixed_part(owner, first)
         return _answer(query, AnswerStatus.FIXED, fixed, owner.mr, lifetime_s)
     hnp = hnp_of(first)
-    binding = bindings.get(hnp)
-    if binding is not None:
-        place = context.directory.owner_of(binding.location)
-        remaining_s = max(1, min(lifetime_s, int(binding.expires_at - now)))
-        if place is not None and place.network != context.network:
-            return _answer(query, AnswerStatus.AWAY, hnp, binding.location, remaining_s)
-    elif allocator.holder(hnp) is None:
+    lease = allocator.holder(hnp)
+    leased_s = 0 if lease is None else int(lease.expires_at - now)
+    if leased_s < 1:
         return _answer(query, AnswerStatus.UNKNOWN, hnp, None, NEGATIVE_LIFETIME_S)
-    return _answer(query, AnswerStatus.HOME, hnp, owner.mr, lifetime_s)
+    binding = bindings.get(hnp)
+    place = None if binding is None else context.directory.owner_of(binding.location)
+    if binding is not None and place is not None and place.network != context.network:
+        remaining_s = max(1, min(lifetime_s, int(binding.expires_at - now)))
+        return _answer(query, AnswerStatus.AWAY, hnp, binding.location, remaining_s)
+    return _answer(query, AnswerStatus.HOME, hnp, owner.mr, min(lifetime_s, leased_s))
 
 
 def fixed_part(owner: NetworkEntry, address: IPv6Address) -> IPv6Network:
     """The largest prefix of a network around an address that holds no mobile prefix."""
-    parts = owner.prefix.address_exclude(owner.mobile_pool)
-    return next(part for part in parts if address in part)
+    return next(part for part in owner.fixed_parts if address in part)
 
 
 def _answer(

@@ -23,7 +23,8 @@ MAX_BINDACK_TIMEOUT_S = 32.0
 class Patience:
     """How often and how long to ask."""
 
-    attempts: int
+    attempts: int | None
+    """None: for as long as the answer is wanted."""
     first_wait_s: float = INITIAL_BINDACK_TIMEOUT_S
     longest_wait_s: float = MAX_BINDACK_TIMEOUT_S
 
@@ -79,14 +80,15 @@ class Requests:
         if request is None:
             return
         request.attempt += 1
-        if request.attempt >= request.patience.attempts:
+        attempts = request.patience.attempts
+        if attempts is not None and request.attempt >= attempts:
             del self._open[key]
             return
         request.wait_s = min(2 * request.wait_s, request.patience.longest_wait_s)
         yield from self._send(key, request, now)
 
     def hurry(self, key: Hashable, now: float) -> Iterator[Effect]:
-        """There is fresh reason to ask: send now and wait the first pause again, if it has grown."""
+        """There is fresh reason to ask: if the pause has grown, send now and start over with it."""
         request = self._open.get(key)
         if request is not None and request.wait_s > request.patience.first_wait_s:
             request.wait_s = request.patience.first_wait_s

@@ -1,12 +1,11 @@
-"""The visited network's side of the hierarchy LM - proxy - MN (draft, sections 2.2, 5 and 6).
+"""Registrations of a visited network's LM with home LMs: to them it behaves like the mobile node.
 
-For a prefix of another network this LM stands in for the mobile node: it registers itself with the
-prefix's home LM, and tracks the node inside its own network alone.
+The proxy between LM and MN of the draft's sections 2.2 and 5; on the wire RFC 5213 once more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Effect, Send
@@ -24,23 +23,11 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.base import Context
+    from dmm_agent.functions.registration import Registration
     from dmm_agent.wire import BindingAcknowledgement, BindingUpdate
 
 MAX_WAITING = 4096
-"""Most registrations that wait for home LMs; above it the oldest is forgotten and must ask again."""
-
-
-@dataclass(slots=True)
-class Registration:
-    """An access router's update that waits for the answers of one or more home LMs."""
-
-    requester: IPv6Address
-    update: BindingUpdate
-    waiting: set[IPv6Network] = field(default_factory=set)
-    accepted: list[IPv6Network] = field(default_factory=list)
-    lifetime_s: int = LONGEST_LIFETIME_S
-    status: int = 0
-    """Why the first refused prefix was refused."""
+"""Most questions that wait for home LMs; above it the oldest is forgotten, to be asked again."""
 
 
 @dataclass(slots=True)
@@ -48,8 +35,10 @@ class _Question:
     home_lm: IPv6Address
     mn_id: str
     hnps: tuple[IPv6Network, ...]
+    update: BindingUpdate
     registration: Registration | None
     """None for a refresh, which nobody waits for."""
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +46,14 @@ class Answered:
     """A home LM's answer, matched to what was asked."""
 
     home_lm: IPv6Address
-    mn_id: str
+    update: BindingUpdate
+    """The access router's update that was passed on."""
+    registration: Registration | None
     accepted: tuple[IPv6Network, ...]
     refused: tuple[IPv6Network, ...]
-    registration: Registration | None
+    status: int
+    expires_at: float
+    """Until when the home LM points here for certain: its lifetime began once it was asked."""
 
 
 class Upstream:
@@ -76,7 +69,11 @@ class Upstream:
         self._questions: dict[int, _Question] = {}
 
     def register(
-        self, update: BindingUpdate, hnps: Iterable[IPv6Network], registration: Registration | None
+        self,
+        update: BindingUpdate,
+        hnps: Iterable[IPv6Network],
+        registration: Registration | None,
+        now: float,
     ) -> Iterator[Effect]:
         """Ask the home LM of each prefix to point here, with the update's own timestamp."""
         by_home: dict[IPv6Address, list[IPv6Network]] = {}
@@ -86,16 +83,18 @@ class Upstream:
                 by_home.setdefault(home.lm, []).append(hnp)
         for home_lm, asked in by_home.items():
             sequence = self._next_sequence()
-            question = _Question(home_lm, node_of(update), tuple(asked), registration)
-            self._questions[sequence] = question
+            self._questions.pop(sequence, None)
+            self._questions[sequence] = _Question(
+                home_lm, node_of(update), tuple(asked), update, registration, now
+            )
             if len(self._questions) > MAX_WAITING:
                 del self._questions[next(iter(self._questions))]
-            yield self._ask(home_lm, sequence, question, update, LONGEST_LIFETIME_S)
+            yield self._ask(home_lm, sequence, asked, update)
 
     def deregister(
         self, home_lm: IPv6Address, mn_id: str, hnp: IPv6Network, time: Timestamp
     ) -> Iterator[Effect]:
-        """Tell the home LM that the node is not here any more; its lifetime covers a lost message."""
+        """Tell the home LM that the node has left; its own timer covers a lost message."""
         yield Send(
             home_lm,
             proxy_binding_update(
@@ -112,19 +111,18 @@ class Upstream:
         self,
         home_lm: IPv6Address,
         sequence: int,
-        question: _Question,
+        hnps: list[IPv6Network],
         update: BindingUpdate,
-        lifetime_s: int,
     ) -> Send:
         time = update.first(Timestamp)
         assert time is not None, "an update without timestamp was accepted"
         message = proxy_binding_update(
             sequence=sequence,
-            mn_id=question.mn_id,
-            hnps=question.hnps,
+            mn_id=node_of(update),
+            hnps=hnps,
             handoff=handoff_of(update),
             time=time,
-            lifetime_s=lifetime_s,
+            lifetime_s=LONGEST_LIFETIME_S,
         )
         return Send(home_lm, message)
 
@@ -142,7 +140,15 @@ class Upstream:
         granted = set(prefixes_of(answer)) if answer.status < 128 else set()
         accepted = tuple(hnp for hnp in question.hnps if hnp in granted)
         refused = tuple(hnp for hnp in question.hnps if hnp not in granted)
-        return Answered(source, question.mn_id, accepted, refused, question.registration)
+        return Answered(
+            source,
+            question.update,
+            question.registration,
+            accepted,
+            refused,
+            answer.status,
+            question.asked_at + answer.lifetime_s,
+        )
 
     def forget(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before the home LM answered: its answer is not wanted."""

@@ -18,10 +18,11 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
-from dmm_agent.functions.prefix import hnp_of
+from dmm_agent.functions.prefix import HNP_LENGTH
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
+
     from dmm_agent.simulator.plan import Plan, Router
 
 HOP_LIMIT = 64
@@ -41,21 +42,54 @@ class Tables:
     """The forwarding state of one router."""
 
     routes: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
+    _unclaimed: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
+    """Routes from before the agent's restart."""
+    _by_number: dict[tuple[type, int], Route] = field(default_factory=dict)
+    """The routes for /64s, by the number of the prefix."""
 
-    def install(self, route: Route) -> None:
-        """Put a route in, replacing the one of its type and prefix."""
-        self.routes[type(route), route.prefix] = route
+    def install(self, route: Route) -> bool:
+        """Put a route in, replacing the one of its type and prefix.
 
-    def remove(self, route: Route) -> None:
-        """Take a route out, if it is there."""
-        self.routes.pop((type(route), route.prefix), None)
+        Returns:
+            Whether that changes anything.
+        """
+        key = type(route), route.prefix
+        self._unclaimed.pop(key, None)
+        if self.routes.get(key) == route:
+            return False
+        self.routes[key] = route
+        if route.prefix.prefixlen == HNP_LENGTH:
+            self._by_number[type(route), _number(route.prefix.network_address)] = route
+        return True
+
+    def remove(self, route: Route) -> bool:
+        """Take a route out, if it is there.
+
+        Returns:
+            Whether it was.
+        """
+        key = type(route), route.prefix
+        self._unclaimed.pop(key, None)
+        if self.routes.pop(key, None) is None:
+            return False
+        if route.prefix.prefixlen == HNP_LENGTH:
+            del self._by_number[type(route), _number(route.prefix.network_address)]
+        return True
+
+    def adopt(self) -> None:
+        """The agent starts anew: what is here is from the one before."""
+        self._unclaimed = dict(self.routes)
+
+    def unclaimed(self) -> list[Route]:
+        """What the new agent has neither installed nor removed."""
+        return list(self._unclaimed.values())
 
     def __len__(self) -> int:
         return len(self.routes)
 
     def exact(self, kind: type, address: IPv6Address) -> Route | None:
         """The route of a kind for the /64 around an address."""
-        return self.routes.get((kind, hnp_of(address)))
+        return self._by_number.get((kind, _number(address)))
 
     def delivers(self, address: IPv6Address, link: str) -> bool:
         """Whether packets for the address go to a link, so that packets from it are admitted."""
@@ -66,6 +100,11 @@ class Tables:
         """The most specific route of a kind that covers an address."""
         matching = [r for (k, p), r in self.routes.items() if k is kind and address in p]
         return max(matching, key=lambda r: r.prefix.prefixlen, default=None)
+
+
+def _number(address: IPv6Address) -> int:
+    """What tells the /64 around an address from others."""
+    return int(address) >> (128 - HNP_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +121,24 @@ class Forwarding:
     def __init__(self, plan: Plan, tables: dict[str, Tables]) -> None:
         self._plan = plan
         self._tables = tables
+        self._known: dict[tuple[str, IPv6Address, IPv6Address], Trace] = {}
 
     def trace(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
-        """The path of a packet that a host below router `start` sends."""
+        """The path of a packet that a host below router `start` sends.
+
+        It follows from the tables alone, so it is remembered until one of them changes.
+        """
+        key = start, source, destination
+        trace = self._known.get(key)
+        if trace is None:
+            trace = self._known[key] = self._follow(start, source, destination)
+        return trace
+
+    def tables_changed(self) -> None:
+        """A route was installed or removed somewhere."""
+        self._known.clear()
+
+    def _follow(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         path: list[str] = []
         at, tunnelled, from_uplink = self._plan.routers[start], False, False
         while len(path) < HOP_LIMIT:

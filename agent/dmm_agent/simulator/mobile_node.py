@@ -1,4 +1,4 @@
-"""A mobile node as an access router sees one: an unmodified host with SLAAC addresses (RFC 4862)."""
+"""A mobile node as an access router sees one: a plain host with SLAAC addresses (RFC 4862)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ INTERFACE_IDENTIFIER = 0x0000_00FF_FE00_0000
 class Prefix:
     """A prefix the node has an address in."""
 
+    address: IPv6Address
     preferred_until: float
     valid_until: float
 
@@ -60,11 +61,12 @@ class MobileNodeModel:
             known = self.prefixes.get(heard.prefix)
             remaining_s = known.valid_until - now if known else 0.0
             valid_s = max(heard.valid_s, min(remaining_s, TWO_HOURS_S))
-            self.prefixes[heard.prefix] = Prefix(now + heard.preferred_s, now + valid_s)
+            address = known.address if known else heard.prefix[self._identifier]
+            self.prefixes[heard.prefix] = Prefix(address, now + heard.preferred_s, now + valid_s)
 
     def address_in(self, pool: IPv6Network, now: float) -> IPv6Address | None:
         """The node's valid address out of a mobile pool, if it has one."""
         for prefix, times in self.prefixes.items():
             if prefix.subnet_of(pool) and times.valid_until > now:
-                return prefix[self._identifier]
+                return times.address
         return None

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tarfile
 from importlib.metadata import distributions
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmm_testbed.machines.cache import cached, fingerprint
@@ -14,6 +13,7 @@ from dmm_testbed.machines.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PLACE = "/opt/dmm-agent"
 PYTHON = "/usr/bin/python3"
@@ -54,7 +54,9 @@ def agent_bundle(
         for path in sorted(source.rglob("*"))
         if path.suffix in {".py", ".toml"} and path.is_file()
     ]
-    content = [part for file in files for part in (str(file.relative_to(source)), file.read_bytes())]
+    content = [
+        part for file in files for part in (str(file.relative_to(source)), file.read_bytes())
+    ]
     key = fingerprint(version, pins, _COMMAND, *content)
 
     def build(file: Path, work: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import select
 import subprocess
-import time
 from contextlib import suppress
+from typing import IO
 
 from dmm_testbed.machines.errors import MachineError
 
@@ -41,9 +41,9 @@ class Held:
             cwd="/",
             env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **environment},
         )
-        pipes = self._process.stdin, self._process.stdout, self._process.stderr
-        assert pipes[0] and pipes[1] and pipes[2]  # noqa: S101 - asked for three lines above
-        self._words, self._answers, self._complaints = pipes
+        self._words = _existing(self._process.stdin)
+        self._answers = _existing(self._process.stdout)
+        self._complaints = _existing(self._process.stderr)
 
     def ready(self) -> int:
         """Wait until it is ready.
@@ -82,3 +82,9 @@ class Held:
     def _answered(self) -> bool:
         """Wait for an answer or its end."""
         return bool(select.select([self._answers], [], [], WITHIN_S)[0])
+
+
+def _existing(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise MachineError("a machine was started without a pipe to hold it by")
+    return pipe

@@ -8,7 +8,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from pyroute2 import IPRoute
+from pyroute2.iproute.linux import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def link_layer_address(machine: str, peer: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
-def impair(socket: IPRoute, interface: str, wanted: Impairments) -> list[str]:
+def impair(socket: Any, interface: str, wanted: Impairments) -> list[str]:
     """Make what an interface sends late, lossy or slow.
 
     Returns:
@@ -90,7 +90,7 @@ def impair(socket: IPRoute, interface: str, wanted: Impairments) -> list[str]:
     return missing
 
 
-def _queue(socket: IPRoute, kind: str, index: int, **options: object) -> bool:
+def _queue(socket: Any, kind: str, index: int, **options: object) -> bool:
     try:
         socket.tc("add", kind, index=index, **options)
     except NetlinkError as error:
@@ -106,7 +106,7 @@ def _open_namespace(stack: ExitStack, pid: int) -> int:
     return descriptor
 
 
-def _add(link: LinkSpec, socket: IPRoute, far_namespace: int) -> None:
+def _add(link: LinkSpec, socket: Any, far_namespace: int) -> None:
     near, far = link.ends
     socket.link(
         "add",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dmm_testbed.machines import process
 from dmm_testbed.machines.errors import MachineError
+from dmm_testbed.machines.held import PATH
 
 _CAPABILITIES = {
     "CAP_CHOWN": 0,
@@ -72,7 +73,7 @@ def check_computer() -> None:
         raise MachineError("machines are made by root: run this as root, for example with `sudo`")
     check_capabilities(Path("/proc/self/status").read_text(encoding="ascii"))
     for tool, package in _TOOLS.items():
-        if not shutil.which(tool, path=process.PATH):
+        if not shutil.which(tool, path=PATH):
             raise MachineError(f"{tool} is missing: install the Debian package {package}")
     for namespace, option in _NAMESPACES.items():
         if option and not Path(f"/proc/self/ns/{namespace}").exists():
@@ -102,9 +103,7 @@ def check_capabilities(status: str) -> None:
         MachineError: a needed capability is missing.
     """
     effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
-    missing = [
-        name for name, bit in _CAPABILITIES.items() if not int(effective, 16) & (1 << bit)
-    ]
+    missing = [name for name, bit in _CAPABILITIES.items() if not int(effective, 16) & (1 << bit)]
     if missing:
         raise MachineError(
             f"root lacks {', '.join(missing)} here: in a container, start it privileged "

@@ -15,7 +15,9 @@ END_WITHIN_S = 10.0
 MACHINE_TMPFS_SIZE = "512m"
 """What a machine may write, at most: overlay, /run and /tmp together."""
 _MARK = "DMM_MACHINE"
-_VIRTUAL = frozenset({"autofs", "cgroup", "cgroup2", "devpts", "devtmpfs", "proc", "sysfs", "tmpfs"})
+_VIRTUAL = frozenset(
+    {"autofs", "cgroup", "cgroup2", "devpts", "devtmpfs", "proc", "sysfs", "tmpfs"}
+)
 _SYSTEM_TREES = ("/etc", "/opt", "/usr", "/var")
 
 
@@ -92,9 +94,14 @@ def end(pid: int, lab: str, name: str) -> None:
 
 
 def enter(pid: int, command: list[str], *, interactive: bool = False) -> list[str]:
-    """The command line that runs a command inside a machine."""
+    """The command line that runs a command inside a machine.
+
+    When the process that runs this line ends, so does the command: it gets SIGTERM. A service that
+    the command starts is not concerned.
+    """
     environment = ["/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8"]
     if interactive:
         environment.append(f"TERM={os.environ.get('TERM', 'linux')}")
     namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"]
-    return ["nsenter", "--target", str(pid), *namespaces, "--", *environment, *command]
+    bound = ["setpriv", "--pdeathsig", "TERM"]
+    return ["nsenter", "--target", str(pid), *namespaces, "--", *bound, *environment, *command]

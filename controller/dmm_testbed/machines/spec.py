@@ -6,7 +6,14 @@ import hashlib
 from collections import Counter
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from dmm_testbed.machines.errors import MachineError
 
@@ -60,7 +67,9 @@ class LabSpec(_Strict):
                 if end not in self.machines:
                     raise ValueError(f"link {'-'.join(link.ends)}: there is no machine {end}")
             if len(pair) == 1 or pair in pairs:
-                raise ValueError(f"link {'-'.join(link.ends)}: expected two machines not linked yet")
+                raise ValueError(
+                    f"link {'-'.join(link.ends)}: expected two machines, one link each"
+                )
             pairs.add(pair)
         return self
 

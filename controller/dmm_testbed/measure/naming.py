@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TYPE_OFFSET = 2
-_BODY_OFFSET = 6
 _MIN_BYTES = 8
 
 _NAMES = {
@@ -22,8 +21,6 @@ _NAMES = {
 }  # fmt: skip
 """By MH type (IANA, Mobility Header Types); abbreviations as in the RFCs."""
 
-_PROXY_IN_UPDATE = 0x0200
-_PROXY_IN_ACKNOWLEDGEMENT = 0x20
 _BY_CLASS = {
     wire.BindingRevocationIndication: "BRI",
     wire.BindingRevocationAcknowledgement: "BRA",
@@ -38,9 +35,9 @@ def message_name(mobility: bytes) -> str:
         return "cut off"
     mh_type = mobility[_TYPE_OFFSET]
     flags = int.from_bytes(mobility[8:10], "big")
-    if mh_type == 5 and flags & _PROXY_IN_UPDATE:
+    if mh_type == 5 and flags & wire.BindingUpdateFlag.PROXY:
         return "PBU"
-    if mh_type == 6 and mobility[7] & _PROXY_IN_ACKNOWLEDGEMENT:
+    if mh_type == 6 and mobility[7] & wire.BindingAckFlag.PROXY:
         return "PBA"
     message = _decoded(mobility)
     return _BY_CLASS.get(type(message), _NAMES.get(mh_type, f"MH type {mh_type}"))

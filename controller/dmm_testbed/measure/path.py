@@ -190,7 +190,7 @@ def _following(hop: Hop, candidates: Iterable[Hop]) -> list[Hop]:
 def _plausibility(hop: Hop, other: Hop) -> int:
     same_tunnel = [t[:2] for t in hop.tunnels] == [t[:2] for t in other.tunnels]
     if not same_tunnel:  # encapsulated, decapsulated, or moved into another tunnel here
-        return 1 if other.hop_limit <= hop.hop_limit else 0
+        return 1
     before = hop.tunnels[0].hop_limit if hop.tunnels else hop.hop_limit
     after = other.tunnels[0].hop_limit if other.tunnels else other.hop_limit
     return 3 if after == before - 1 else 2 if after < before else 0

@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="do not print the summary table")
     options = parser.parse_args(arguments)
     source, page = options.directory / "results.json", options.directory / "index.html"
+    if not source.exists():
+        print(f"report: {source}: no such file; a run of the scenario writes it", file=sys.stderr)
+        return 1
     try:
         results = read(source)
         changed = write_page(results, page)

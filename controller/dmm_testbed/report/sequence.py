@@ -81,21 +81,28 @@ def fold(messages: Sequence[ChartMessage]) -> list[Row]:
     """Returns one row for a message and its retransmissions.
 
     A message is taken for a retransmission if the same sender said the same to the same receiver
-    before, and the receiver has said nothing to it since.
+    before, and the receiver has said nothing to it since. The sequence number may differ, as it
+    does when a Binding Update is sent again (RFC 6275, 11.8).
     """
     rows: list[Row] = []
-    unanswered: dict[tuple[str, str], dict[str, Row]] = {}
+    unanswered: dict[tuple[str, str], dict[tuple[str, ...], Row]] = {}
     for message in messages:
         pair = (message.sender, message.receiver)
         open_rows = unanswered.setdefault(pair, {})
         unanswered.pop(pair[::-1], None)
-        if message.label in open_rows:
-            open_rows[message.label].repeated_at_ms.append(message.at_ms)
+        meaning = _meaning(message)
+        if meaning in open_rows:
+            open_rows[meaning].repeated_at_ms.append(message.at_ms)
             continue
         row = Row(message)
         rows.append(row)
-        open_rows[message.label] = row
+        open_rows[meaning] = row
     return rows
+
+
+def _meaning(message: ChartMessage) -> tuple[str, ...]:
+    facts = message.detail.split(", ")
+    return (message.label, *(fact for fact in facts if not fact.startswith("seq ")))
 
 
 def _times(row: Row) -> list[float]:

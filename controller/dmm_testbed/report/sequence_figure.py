@@ -23,10 +23,12 @@ _BELOW_MOVE_PX = 7.0
 _HEADS_PX = 44.0
 _TIME_PX = 108.0
 """Room for the time axis on the left."""
-_LANES_PX = 1040.0
-"""Room that lifelines share, as long as they are neither too near nor too far from each other."""
+_CHART_PX = 1150.0
+"""Width to fill, as long as lifelines are neither too near nor too far from each other."""
 _LANE_PX = (76.0, 124.0)
 _MAX_LABEL = 34
+_MAX_DETAIL = 64
+_DETAIL_CHARACTER_PX = 6.8
 _LONG_CHART = 14
 """Rows from which the names of machines are repeated below."""
 _LEAST_ZOOM = 0.75
@@ -57,14 +59,18 @@ def draw_sequence(
         places: an order for the lifelines, by machine.
         zero_ms: the instant that the time axis calls zero, in milliseconds of the run.
     """
-    lanes = _lanes(sorted(chart.machines, key=lambda name: places.get(name, _LAST)))
+    longest = max((len(_detail(row)) for row in chart.rows), default=0)
+    details_px = longest * _DETAIL_CHARACTER_PX
+    machines = sorted(chart.machines, key=lambda name: places.get(name, _LAST))
+    lanes = _lanes(machines, _CHART_PX - _TIME_PX - details_px)
     entries = _entries(chart, moves)
     bottom = (entries[-1].y if entries else _HEADS_PX) + 14
-    right = max(lanes.values(), default=_TIME_PX) + _LANE_PX[0] / 2
+    right = max(lanes.values(), default=_TIME_PX + 150) + _LANE_PX[0] / 2
+    width = right + (details_px + 12 if details_px else 0)
     repeat_names = len(entries) >= _LONG_CHART
     height = bottom + 26 * repeat_names + 24 * bool(chart.rest)
-    root = canvas(right, height, _description(chart))
-    root.set("style", f"min-width: {right * _LEAST_ZOOM:.0f}px")
+    root = canvas(width, height, _description(chart))
+    root.set("style", f"min-width: {width * _LEAST_ZOOM:.0f}px")
     add(root, "text", "ms", x=_TIME_PX - 22, y=24, class_="time")
     for name, x in lanes.items():
         add(root, "path", d=polyline([(x, 30), (x, bottom)]), class_="lifeline")
@@ -74,6 +80,7 @@ def draw_sequence(
         _draw_time(root, entry, zero_ms)
         if isinstance(entry.what, Row):
             _draw_arrow(root, entry.what, lanes, entry.y, zero_ms)
+            add(root, "text", _detail(entry.what), x=right, y=entry.y + 4, class_="detail")
         else:
             _draw_move(root, entry.what, entry.y, right)
     if chart.rest:
@@ -86,9 +93,9 @@ def _description(chart: Chart) -> str:
     return f"Message sequence chart of {messages} messages in {len(chart.rows)} arrows"
 
 
-def _lanes(machines: Sequence[str]) -> dict[str, float]:
+def _lanes(machines: Sequence[str], room_px: float) -> dict[str, float]:
     least, most = _LANE_PX
-    lane = max(least, min(most, _LANES_PX / max(len(machines), 1)))
+    lane = max(least, min(most, room_px / max(len(machines), 1)))
     lane = max(lane, *(box_width(name) + 12 for name in machines), 0.0)
     return {name: _TIME_PX + lane / 2 + place * lane for place, name in enumerate(machines)}
 
@@ -133,9 +140,9 @@ def _draw_move(root: Element, move: Move, y: float, right: float) -> None:
     add(group, "path", d=polyline([(_TIME_PX - 14, y), (right - 6, y)]))
     text = move_in_words(move)
     width = text_width(text) + 20
-    centre = (_TIME_PX + right) / 2
-    add(group, "rect", x=centre - width / 2, y=y - 10, width=width, height=20, rx=10)
-    add(group, "text", text, x=centre, y=y + 4)
+    left = _TIME_PX + 14  # on the left, where a narrow screen shows it
+    add(group, "rect", x=left, y=y - 10, width=width, height=20, rx=10)
+    add(group, "text", text, x=left + width / 2, y=y + 4)
 
 
 def _draw_arrow(
@@ -149,7 +156,7 @@ def _draw_arrow(
     add(
         group, "title",
         f"{message.label}, {message.sender} to {message.receiver}, "
-        f"{moment(message.at_ms - zero_ms)} ms, {message.bytes} bytes",
+        f"{moment(message.at_ms - zero_ms)} ms, {message.bytes} bytes: {message.detail}",
     )  # fmt: skip
     if start == end:
         loop = [(start, y - 6), (start + 26, y - 6), (start + 26, y + 4), (start + 5, y + 4)]
@@ -170,6 +177,10 @@ def _label(row: Row, zero_ms: float) -> str:
     if row.count == 1:
         return text
     return f"{text} \u00d7{row.count}, last {moment(row.repeated_at_ms[-1] - zero_ms)}"
+
+
+def _detail(row: Row) -> str:
+    return shorten(row.message.detail, _MAX_DETAIL)
 
 
 def _rest(chart: Chart, zero_ms: float) -> str:

@@ -47,9 +47,14 @@ def draw_topology(scene: Scene, steps: Sequence[Step], number: int, phase: Phase
     where = _points(scene, standings)
     height = _TOP_PX + (layout.layers - 1) * _ROW_PX + _BOX_HEIGHT_PX / 2 + _NETWORK_LABEL_PX + 8
     root = canvas(layout.width, height, _description(step, phase))
-    _draw_networks(root, scene)
+    regions = _regions(scene)
+    for x, y, width, height in regions.values():
+        add(root, "rect", x=x, y=y, width=width, height=height, rx=8, class_="network")
     for a, b in scene.links:
         add(root, "path", d=polyline(_line(scene, where, a, b)), class_="link")
+    for network, (x, y, width, height) in regions.items():
+        centre, base = x + width / 2, y + height - 4
+        add(root, "text", label(network), x=centre, y=base, class_="network-name")
     hops = [hop for hop in _hops(steps, number, phase) if {hop.start, hop.end} <= {*where}]
     _draw_radio(root, standings, where)
     _draw_hops(root, scene, where, hops)
@@ -104,25 +109,27 @@ def _hops(steps: Sequence[Step], number: int, phase: Phase) -> list[_Hop]:
     return hops
 
 
-def _draw_networks(root: Element, scene: Scene) -> None:
-    """Draws a region around each network whose region would hold no machine of another one."""
+def _regions(scene: Scene) -> dict[str, tuple[float, float, float, float]]:
+    """Returns a rectangle round each network, unless a machine of another one stands in it."""
     points = _points(scene, {})
+    regions = {}
     for network in dict.fromkeys(scene.networks[name] for name in points):
         members = [name for name in points if scene.networks[name] == network]
         left = min(points[n][0] - box_width_of(scene, n) / 2 for n in members)
         right = max(points[n][0] + box_width_of(scene, n) / 2 for n in members)
         top, bottom = min(points[n][1] for n in members), max(points[n][1] for n in members)
-        strangers = (n for n in points if scene.networks[n] != network)
-        if len(members) < 2 or any(
-            left - 1 <= points[n][0] <= right + 1 and top <= points[n][1] <= bottom
-            for n in strangers
+        strangers = (points[n] for n in points if scene.networks[n] != network)
+        if len(members) == 1 or any(
+            left - 1 <= x <= right + 1 and top <= y <= bottom for x, y in strangers
         ):
             continue
-        x, y = left - _NETWORK_PADDING_PX, top - _BOX_HEIGHT_PX / 2 - _NETWORK_PADDING_PX
-        width = right - left + 2 * _NETWORK_PADDING_PX
-        height = bottom - top + _BOX_HEIGHT_PX + _NETWORK_PADDING_PX + _NETWORK_LABEL_PX
-        add(root, "rect", x=x, y=y, width=width, height=height, rx=8, class_="network")
-        add(root, "text", label(network), x=x + width / 2, y=y + height - 4, class_="network-name")
+        regions[network] = (
+            left - _NETWORK_PADDING_PX,
+            top - _BOX_HEIGHT_PX / 2 - _NETWORK_PADDING_PX,
+            right - left + 2 * _NETWORK_PADDING_PX,
+            bottom - top + _BOX_HEIGHT_PX + _NETWORK_PADDING_PX + _NETWORK_LABEL_PX,
+        )
+    return regions
 
 
 def box_width_of(scene: Scene, name: str) -> float:

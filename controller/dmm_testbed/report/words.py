@@ -88,14 +88,18 @@ def what_to_look_for(step: Step) -> str:
     if not any((*path.before, *path.during, *path.after) for path in paths):
         return "nothing arrived in this step, so there is no path to compare."
     if all(path.before == path.during == path.after for path in paths):
-        return f"one path all along, {ratio(step.stretch.after)} times the shortest."
+        return f"one path all along{_times(step.stretch.after)}."
     detour = any(path.during not in (path.before, path.after) for path in paths)
     if detour:
         return (
-            f"the way round while the network learns of the move, {ratio(step.stretch.during)} "
-            f"times the shortest path, and {ratio(step.stretch.after)} times in the end."
+            f"the way round while the network learns of the move{_times(step.stretch.during)}, "
+            f"and the path in the end{_times(step.stretch.after)}."
         )
     return (
-        "a change from the old path to the new one with no way round, "
-        f"{ratio(step.stretch.after)} times the shortest path in the end."
+        "a change from the old path to the new one with no way round between them"
+        f"{_times(step.stretch.after)}."
     )
+
+
+def _times(stretch: float | None) -> str:
+    return "" if stretch is None else f" ({ratio(stretch)} times the shortest)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,13 +48,22 @@ def _path(way: str, path: DirectionPath) -> Iterator[str]:
     if not path.settled:
         yield f"{way}: the path was still changing when the step ended"
     for seen in path.observed:
-        if seen.loop:
+        if _goes_round(seen.hosts):
             yield f"{way}: {seen.probes} probes went round by {' '.join(seen.hosts)}"
 
 
+def _goes_round(hosts: Sequence[str]) -> bool:
+    """Whether a link was crossed a third time in one direction.
+
+    Twice is no loop: a tunnel to the home network may end where the tunnel to the other node's new
+    network leads back to.
+    """
+    return max(Counter(pairwise(hosts)).values(), default=0) > 2
+
+
 def _triangle(way: str, path: DirectionPath, by: str) -> Iterator[str]:
-    transitional = [seen for seen in path.observed if seen.delivered and seen.hosts != path.after]
-    if not any(by in seen.hosts for seen in transitional if seen.hosts != path.before):
+    """Some packets must have passed the host in a tunnel, arrived or not; none in the end."""
+    if not any(by in (t.start, t.end) for seen in path.observed for t in seen.tunnels):
         yield f"{way}: no first packet went by {by}"
     if by in path.after:
         yield f"{way}: packets still go by {by}"

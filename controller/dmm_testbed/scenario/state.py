@@ -37,11 +37,11 @@ def held_by(runner: Runner, host: str) -> HostState:
     result = runner.run(host, ["dmmctl", "status", "--json"])
     if result.returncode:
         raise MeasuringError(f"{host}: dmmctl status: {result.stderr.strip()}")
-    status = json.loads(result.stdout)
+    entries = json.loads(result.stdout)["entries"]
     return HostState(
-        bindings=status.get("bindings", 0),
-        leases=status.get("leases", 0),
-        cache=steering(rows(runner, host, "cache")) if status.get("cache") else 0,
+        bindings=entries["bindings"],
+        leases=entries["leases"],
+        cache=steering(rows(runner, host, "cache")) if entries["cache"] else 0,
     )
 
 

@@ -63,6 +63,15 @@ def direction(
     }
 
 
+def detail(label: str, sequence: int) -> str:
+    """Returns what a message says."""
+    status = "status accepted, " if label in {"PBA", "BRA", "Answer"} else ""
+    lifetime = "" if label in {"Query", "BRI", "BRA"} else "lifetime 60 s, "
+    if label in {"RS", "RA"}:
+        return ""
+    return f"seq {sequence}, {status}{lifetime}2001:db8:1:8100::/64"
+
+
 def back(text: str) -> str:
     return " ".join(reversed(text.split()))
 
@@ -74,6 +83,7 @@ def tunnels_back(tunnels: dict[str, list[tuple[str, str]]]) -> dict[str, list[tu
 def example() -> dict[str, Any]:
     """Returns the run as the dictionary that results.json holds."""
     messages: list[dict[str, Any]] = []
+    asked: Counter[tuple[str, str]] = Counter()
 
     def exchange(start_ms: float, *lines: str) -> None:
         at_ms = start_ms
@@ -86,10 +96,17 @@ def example() -> dict[str, Any]:
                     "sender": sender,
                     "receiver": receiver,
                     "label": label,
+                    "detail": detail(label, sequence_of(sender, receiver, label)),
                     "bytes": MESSAGE_BYTES[label],
                     "signalling": label not in {"RS", "RA"},
                 }
             )
+
+    def sequence_of(sender: str, receiver: str, label: str) -> int:
+        if label in {"PBA", "BRA", "Answer"}:
+            return asked[receiver, sender]
+        asked[sender, receiver] += 1
+        return asked[sender, receiver]
 
     def moved(number: int) -> float:
         return number * STEP_MS + 2_000
@@ -211,7 +228,7 @@ def example() -> dict[str, Any]:
                 "survived": bool(phases[2]),
                 "longest_gap_ms": round(gap_ms * (3.1 if phases[2] else 1) + 4, 1),
             },
-            "udp": {"sent": 4000, "lost": lost, "longest_gap_ms": gap_ms},
+            "udp": {"sent": 4000, "lost": lost, "longest_gap_ms": gap_ms, "longest_pause_ms": 6.9},
             "signalling": {
                 "messages": len(own),
                 "bytes": sum(m["bytes"] for m in own),

@@ -94,6 +94,16 @@ def test_a_tree_is_drawn_without_crossings_and_parents_stand_over_their_children
         assert abs(layout.x[f"gw{network}"] - sum(children) / 2) < 1
 
 
+def test_the_order_on_a_layer_is_the_one_without_crossings_where_there_is_one() -> None:
+    roles = {"left": "router", "right": "router"} | dict.fromkeys(
+        ["both", "one", "other"], "gateway"
+    )
+    links = [("left", "right"), ("left", "both"), ("left", "one"), ("right", "both"),
+             ("right", "other")]  # fmt: skip
+    x = lay_out(roles, links, dict.fromkeys(roles, 40.0)).x
+    assert x["one"] < x["both"] < x["other"]
+
+
 def test_a_link_across_a_layer_bends_round_the_machines_there() -> None:
     roles = {"core": "router", "gw": "gateway", "ar": "access_router", "cn": "correspondent"}
     links = [("core", "gw"), ("gw", "ar"), ("ar", "cn"), ("cn", "core")]

@@ -261,7 +261,7 @@ def test_the_command_writes_the_page_next_to_the_results(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "results.json: [Errno 2] No such file"),
+        (None, "results.json: no such file; a run of the scenario writes it"),
         ("{", "results.json: (top): Invalid JSON"),
         ('{"schema": 1}', "results.json: profile: Field required"),
         (

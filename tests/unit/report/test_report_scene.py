@@ -28,6 +28,8 @@ def segments(*ends: str) -> list[Segment]:
         # A triangle meets the core twice: the tunnel begins at the home gateway.
         ("cn gw2 core gw1 core gw3 mn", ["gw1 gw3"], [3, 4]),
         ("cn gw2 core gw1 core gw3 mn", ["gw2 gw1", "gw1 gw3"], [1, 2, 3, 4]),
+        # The second tunnel begins where the first ended, not where the path met gw3 first.
+        ("cn gw3 gw2 gw3 ar mn", ["gw2 gw3", "gw3 ar"], [2, 3]),
         # A tunnel whose end was not captured draws nothing rather than something wrong.
         ("cn gw2 core", ["gw2 gw3"], []),
     ],

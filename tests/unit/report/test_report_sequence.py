@@ -9,8 +9,12 @@ from dmm_testbed.report.sequence import MAX_MACHINES, MAX_ROWS, chart_of, fold, 
 from dmm_testbed.results import ChartMessage, Results
 
 
-def message(at_ms: float, sender: str, receiver: str, label: str = "PBU") -> ChartMessage:
-    return ChartMessage(at_ms=at_ms, sender=sender, receiver=receiver, label=label, bytes=100)
+def message(
+    at_ms: float, sender: str, receiver: str, label: str = "PBU", detail: str = ""
+) -> ChartMessage:
+    return ChartMessage(
+        at_ms=at_ms, sender=sender, receiver=receiver, label=label, detail=detail, bytes=100
+    )
 
 
 @st.composite
@@ -31,6 +35,12 @@ def test_a_message_sent_again_unanswered_is_folded_into_the_first() -> None:
 def test_a_message_sent_again_after_an_answer_is_a_new_one() -> None:
     rows = fold([message(0, "a", "b"), message(1, "b", "a", "PBA"), message(2, "a", "b")])
     assert [row.count for row in rows] == [1, 1, 1]
+
+
+def test_a_retransmission_may_have_a_new_sequence_number_but_nothing_else_new() -> None:
+    details = ["seq 1, a::/64", "seq 2, a::/64", "seq 3, b::/64"]
+    rows = fold([message(n, "a", "b", detail=detail) for n, detail in enumerate(details)])
+    assert [(row.message.detail, row.count) for row in rows] == [(details[0], 2), (details[2], 1)]
 
 
 def test_messages_of_others_in_between_do_not_make_it_a_new_one() -> None:

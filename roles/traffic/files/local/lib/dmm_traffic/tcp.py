@@ -110,7 +110,7 @@ class TcpSession:
         try:
             done, _ = await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
             errors = [half.exception() for half in done]
-            self.error = next((str(e) for e in errors if e), "closed by the other end")
+            self.error = next((_reason(e) for e in errors if e), "closed by the other end")
         finally:
             self.open = False
             for half in halves:
@@ -167,3 +167,7 @@ class TcpSession:
             "received": self.received_journal.rows(),
             "forgotten": self.received_journal.forgotten,
         }
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)

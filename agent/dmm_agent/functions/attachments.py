@@ -1,0 +1,85 @@
+"""What an access router knows of each mobile node on its links: RFC 5213's Binding Update List."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.effects import Advertise, AdvertisedPrefix
+
+if TYPE_CHECKING:
+    from ipaddress import IPv6Address, IPv6Network
+
+MAX_PREFIXES = 64
+"""Most prefixes of one node that are served, asked for or known to be refused at a time."""
+REFUSAL_HOLD_S = 5.0
+"""A prefix the LM refused is not asked for again for this long."""
+
+LONGEST_ROUTER_LIFETIME_S = 9000
+"""RFC 4861, 6.2.1."""
+
+
+@dataclass(slots=True)
+class ServedPrefix:
+    """A prefix this access router serves for a node."""
+
+    hnp: IPv6Network
+    expires_at: float
+    refresh_at: float
+    lifetime_s: int
+    leased_until: float
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A mobile node on one access link."""
+
+    link: str
+    mn_id: str
+    link_layer: str
+    link_local: IPv6Address
+    prefixes: dict[IPv6Network, ServedPrefix] = field(default_factory=dict)
+    asked: dict[int, tuple[IPv6Network, ...]] = field(default_factory=dict)
+    """Updates that wait for an answer: what each asked for, by sequence number."""
+    refused_until: dict[IPv6Network, float] = field(default_factory=dict)
+    unanswered_probes: int = 0
+    tick_at: float = 0.0
+    """When to wake up next."""
+
+    def waiting(self) -> set[IPv6Network]:
+        """The prefixes that are asked for and neither granted nor refused yet."""
+        return {hnp for hnps in self.asked.values() for hnp in hnps}
+
+    def refused(self, hnp: IPv6Network, now: float) -> None:
+        """The LM does not let the node have this prefix here."""
+        self.refused_until[hnp] = now + REFUSAL_HOLD_S
+
+    def may_ask(self, hnp: IPv6Network, now: float) -> bool:
+        """Whether a prefix that the node was seen to use is one to ask the LM for.
+
+        Whatever the node sends, no more than `MAX_PREFIXES` come of it.
+        """
+        self.refused_until = {h: until for h, until in self.refused_until.items() if until > now}
+        taken = {*self.prefixes, *self.waiting(), *self.refused_until}
+        return hnp not in taken and len(taken) < MAX_PREFIXES
+
+    def advertisement(
+        self, own_pool: IPv6Network, preferred_lifetime_s: int, interval_s: float, now: float
+    ) -> Advertise:
+        """The node's prefixes, this network's preferred, older ones deprecated (draft, 4.4).
+
+        New sessions then take the prefix of the network the node is in, while old ones go on.
+
+        Args:
+            own_pool: Where this network's prefixes are from.
+            preferred_lifetime_s: How long one of them stays preferred after this.
+            interval_s: Pause between advertisements, of which several may get lost.
+            now: Seconds since 1970.
+        """
+        prefixes = []
+        for prefix in self.prefixes.values():
+            valid_s = max(0, int(prefix.leased_until - now))
+            longest_s = preferred_lifetime_s if prefix.hnp.subnet_of(own_pool) else 0
+            prefixes.append(AdvertisedPrefix(prefix.hnp, min(longest_s, valid_s), valid_s))
+        router_lifetime_s = max(1, min(LONGEST_ROUTER_LIFETIME_S, round(6 * interval_s)))
+        return Advertise(self.link, self.link_local, tuple(prefixes), router_lifetime_s)

@@ -1,0 +1,113 @@
+"""The location database of one LM at work: bindings change, end, and others hear of it.
+
+The draft's section 3 (a mapping of the home network prefix to who knows how to reach the node) and
+section 5: a prefix whose node is at home has no entry, and no entry outlives its lease.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.bindings import BindingTable
+from dmm_agent.functions.effects import CancelTimer, Effect, Record, SetTimer, Tell
+from dmm_agent.functions.events import BindingGone, BindingSet
+from dmm_agent.wire import Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv6Address, IPv6Network
+
+    from dmm_agent.functions.base import Context
+    from dmm_agent.functions.bindings import Binding
+    from dmm_agent.functions.notices import Notices
+    from dmm_agent.wire import BindingUpdate
+
+
+class Database:
+    """The bindings of one LM, their timers, and the telling of others."""
+
+    def __init__(self, owner: str, context: Context, max_bindings: int, notices: Notices) -> None:
+        self._owner = owner
+        self._context = context
+        self._notices = notices
+        self.bindings = BindingTable(max_bindings)
+
+    def is_ours(self, hnp: IPv6Network) -> bool:
+        """Whether this LM is the one that serves the prefix (draft, 6: each its own data)."""
+        home = self._context.directory.home_of(hnp)
+        return home is not None and home.lm == self._context.address
+
+    def bind(
+        self, binding: Binding, now: float, displaced_by: BindingUpdate | None = None
+    ) -> Iterator[Effect]:
+        """Add, move or prolong a binding; who relies on the place it moved from hears of it."""
+        old = self.bindings.get(binding.hnp)
+        self.bindings.put(binding)
+        yield self.expiry_timer(binding)
+        if old is not None and old.location == binding.location:
+            return
+        yield Record(
+            "binding_set",
+            {
+                "hnp": str(binding.hnp),
+                "mn_id": binding.mn_id,
+                "location": str(binding.location),
+                "before": None if old is None else str(old.location),
+            },
+        )
+        home = self._context.directory.home_of(binding.hnp)
+        visiting = binding.home_lm is not None and home is not None
+        yield Tell(
+            BindingSet(binding.hnp, binding.location, home.mr if visiting and home else None)
+        )
+        if binding.home_lm is None:
+            yield from self._tell_others(old, binding, now, displaced_by)
+
+    def unbind(
+        self, hnp: IPv6Network, now: float, displaced_by: BindingUpdate | None = None
+    ) -> Iterator[Effect]:
+        """End a binding for a reason known here, and tell those who rely on it."""
+        old = self.bindings.get(hnp)
+        if old is None:
+            return
+        yield from self.drop(hnp)
+        if old.home_lm is None:
+            yield from self._tell_others(old, None, now, displaced_by)
+
+    def drop(self, hnp: IPv6Network) -> Iterator[Effect]:
+        """End a binding that is there, telling nobody outside this host."""
+        old = self.bindings.drop(hnp)
+        assert old is not None, "only a binding that is there is dropped"
+        yield CancelTimer(self._owner, ("expiry", hnp))
+        yield Record("binding_gone", {"hnp": str(hnp), "mn_id": old.mn_id})
+        yield Tell(BindingGone(hnp))
+
+    def expiry_timer(self, binding: Binding) -> SetTimer:
+        """Wakes the owner with the key ``("expiry", hnp)`` when the binding's time is up."""
+        return SetTimer(self._owner, ("expiry", binding.hnp), binding.expires_at)
+
+    def _tell_others(
+        self,
+        old: Binding | None,
+        new: Binding | None,
+        now: float,
+        displaced_by: BindingUpdate | None,
+    ) -> Iterator[Effect]:
+        """The network that lost the node, and whoever holds an answer that is now untrue."""
+        was, is_now = self._seen_from_outside(old), self._seen_from_outside(new)
+        if was == is_now:
+            return
+        known = old or new
+        assert known is not None, "a change has a before or an after"
+        if was is not None and displaced_by is not None:
+            time = displaced_by.first(Timestamp) or Timestamp.at(now)
+            yield from self._notices.revoke(was, known.hnp, known.mn_id, time, now)
+        yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, now)
+
+    def _seen_from_outside(self, binding: Binding | None) -> IPv6Address | None:
+        """The other network's MR that a prefix is reached through; None while it is in this one."""
+        if binding is None:
+            return None
+        owner = self._context.directory.owner_of(binding.location)
+        inside = owner is not None and owner.network == self._context.network
+        return None if inside else binding.location

@@ -1,0 +1,185 @@
+"""The visited network's side: prefixes that other networks allocated, tracked while they are here.
+
+The hierarchy LM - proxy - MN of the draft's sections 2.2, 5 and 6: the home LM points at this
+network, and this network alone keeps track of the node inside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.bindings import Binding
+from dmm_agent.functions.effects import Effect, Send
+from dmm_agent.functions.proxy_messages import (
+    SHORTEST_LIFETIME_S,
+    handoff_of,
+    lifetime_of,
+    prefixes_of,
+    time_units_of,
+)
+from dmm_agent.functions.upstream import Upstream
+from dmm_agent.wire import (
+    BindingRevocationAcknowledgement,
+    BindingStatus,
+    Handoff,
+    RevocationStatus,
+    Timestamp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from ipaddress import IPv6Address, IPv6Network
+
+    from dmm_agent.functions.base import Context
+    from dmm_agent.functions.database import Database
+    from dmm_agent.functions.location import LocationOptions
+    from dmm_agent.functions.registration import Registration
+    from dmm_agent.functions.upstream import Answered
+    from dmm_agent.wire import BindingAcknowledgement, BindingRevocationIndication
+
+
+class Visitors:
+    """Stands in for visiting nodes at their home LMs."""
+
+    def __init__(self, context: Context, options: LocationOptions, database: Database) -> None:
+        self._options = options
+        self._database = database
+        self._upstream = Upstream(context)
+
+    def place(
+        self, registration: Registration, hnps: Iterable[IPv6Network], now: float
+    ) -> Iterator[Effect]:
+        """Point visiting prefixes at an access router of this network.
+
+        A prefix that is known here moves at once, and its home LM hears nothing of it (draft, 6)
+        unless its own binding needs to be refreshed. For a new one, or one whose time at home is
+        all but up, the home LM is asked first: the registration waits for its answer.
+        """
+        refresh = []
+        for hnp in hnps:
+            known = self._database.bindings.get(hnp)
+            home_remaining_s = 0.0 if known is None else known.home_expires_at - now
+            if known is None or home_remaining_s < SHORTEST_LIFETIME_S:
+                registration.waiting.add(hnp)
+                continue
+            if home_remaining_s < self._refresh_below_s(registration):
+                refresh.append(hnp)
+            yield from self._move(registration, known, now)
+        update = registration.update
+        yield from self._upstream.register(update, refresh, None, now)
+        waiting = [hnp for hnp in hnps if hnp in registration.waiting]
+        yield from self._upstream.register(update, waiting, registration, now)
+
+    def _refresh_below_s(self, registration: Registration) -> float:
+        """A refresh from below is the time to refresh above; a move is only when it cannot wait."""
+        refreshed = handoff_of(registration.update) == Handoff.UNCHANGED
+        return self._options.binding_lifetime_s * (2 / 3 if refreshed else 1 / 4)
+
+    def _move(self, registration: Registration, known: Binding, now: float) -> Iterator[Effect]:
+        home_expires_at = known.home_expires_at
+        self._database.bindings.accept(known.hnp, registration.time_units)
+        lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, home_expires_at - now))
+        registration.accept(known.hnp, lifetime_s)
+        binding = Binding(
+            known.hnp,
+            known.mn_id,
+            registration.requester,
+            known.home_lm,
+            expires_at=min(now + lifetime_s, home_expires_at),
+            home_expires_at=home_expires_at,
+        )
+        yield from self._database.bind(binding, now, displaced_by=registration.update)
+
+    def home_answered(
+        self, source: IPv6Address, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """A home LM accepted or refused to point here."""
+        answered = self._upstream.answered(source, answer)
+        if answered is None:
+            return
+        registration = answered.registration
+        if registration is None:
+            yield from self._refreshed(answered, now)
+            return
+        for hnp in answered.accepted:
+            if self._is_news(registration, hnp):
+                registration.accept(hnp, answer.lifetime_s)
+                yield from self._home_points_here(hnp, answered, registration, now)
+            else:
+                status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
+                registration.refuse(hnp, status)
+        for hnp in answered.refused:
+            registration.refuse(hnp, answer.status)
+        if not registration.waiting:
+            yield registration.answer(now)
+
+    def _is_news(self, registration: Registration, hnp: IPv6Network) -> bool:
+        """Whether nothing newer came while the home LM was asked, and there still is room."""
+        bindings = self._database.bindings
+        return registration.time_units >= bindings.newest(hnp) and bindings.has_room(hnp)
+
+    def _home_points_here(
+        self, hnp: IPv6Network, answered: Answered, registration: Registration, now: float
+    ) -> Iterator[Effect]:
+        self._database.bindings.accept(hnp, registration.time_units)
+        binding = Binding(
+            hnp,
+            registration.mn_id,
+            registration.requester,
+            answered.home_lm,
+            expires_at=answered.expires_at,
+            home_expires_at=answered.expires_at,
+        )
+        yield from self._database.bind(binding, now)
+
+    def _refreshed(self, answered: Answered, now: float) -> Iterator[Effect]:
+        """A home LM goes on pointing here, or does not any more."""
+        for hnp in answered.accepted:
+            known = self._database.bindings.get(hnp)
+            if known is None:
+                continue
+            known.home_expires_at = max(known.home_expires_at, answered.expires_at)
+            if not known.leaving:
+                known.expires_at = min(
+                    now + self._options.binding_lifetime_s, known.home_expires_at
+                )
+                yield self._database.expiry_timer(known)
+        time_units = time_units_of(answered.update)
+        for hnp in answered.refused:
+            # A copy that came late or was overtaken says nothing of the ones after it.
+            overtaken = time_units < self._database.bindings.newest(hnp)
+            if not overtaken and answered.status != BindingStatus.TIMESTAMP_MISMATCH:
+                yield from self._database.unbind(hnp, now)
+
+    def left(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
+        """The node left the access router before a home LM answered: the answer is not wanted."""
+        self._upstream.forget(mn_id, hnps, requester)
+
+    def expired(self, binding: Binding, now: float) -> Iterator[Effect]:
+        """A binding's time is up: if its home LM still points here, say that it need not."""
+        if binding.home_lm is not None and binding.home_expires_at > now:
+            time = Timestamp.at(now)
+            yield from self._upstream.deregister(binding.home_lm, binding.mn_id, binding.hnp, time)
+
+    def revoked(
+        self, source: IPv6Address, indication: BindingRevocationIndication
+    ) -> Iterator[Effect]:
+        """A home LM says that its prefix is not served here any more (RFC 5846, 3.4)."""
+        time = indication.first(Timestamp)
+        status = RevocationStatus.BINDING_DOES_NOT_EXIST
+        for hnp in prefixes_of(indication):
+            binding = self._database.bindings.get(hnp)
+            if binding is None or binding.home_lm != source:
+                continue
+            if time is not None and time.units <= self._database.bindings.newest(hnp):
+                status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
+                continue
+            status = RevocationStatus.SUCCESS
+            yield from self._database.drop(hnp)
+        answer = BindingRevocationAcknowledgement(
+            status=status,
+            sequence=indication.sequence,
+            flags=indication.flags,
+            options=tuple(o for o in indication.options if not isinstance(o, Timestamp)),
+        )
+        yield Send(source, answer)
