@@ -147,7 +147,7 @@ def mobile_node_mtu(uplinks: Sequence[str]) -> int:
 
 
 def _tunnel_mtu(uplinks: Sequence[str]) -> int:
-    """The MTU that makes encapsulating routes fit the narrowest uplink exactly."""
+    """The MTU that makes this host's own packets fit the narrowest uplink exactly."""
     return min(_narrowest(uplinks) + ROUTING_HEADER_BYTES, LARGEST_MTU)
 
 

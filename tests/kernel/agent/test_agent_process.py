@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from tests.kernel.agent.lab import (
     ROUTER_LL,
     Stream,
     inside,
+    ip,
     run,
     until,
 )
@@ -28,7 +30,6 @@ from tests.kernel.agent.test_life_of_the_data_plane import state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from ipaddress import IPv6Address, IPv6Network
-    from pathlib import Path
 
     from tests.kernel.agent.lab import Lab
 
@@ -106,6 +107,20 @@ def test_a_node_that_does_not_solicit_is_asked_when_the_link_comes_up(
     address_in(lab, HNP1)
     lab.attach("ar3")
     address_in(lab, HNP3)
+
+
+def test_where_uplinks_are_narrow_nodes_are_told_to_leave_room_for_the_tunnel(
+    lab: Lab, start: Callable[..., AgentProcess]
+) -> None:
+    ip("ar1", "link set gw1 mtu 1500")
+    for host in ("ar1", "gw1"):
+        start(host)
+    lab.attach("ar1")
+    lab.solicit()
+    address_in(lab, HNP1)
+
+    with inside("mn"):
+        assert Path("/proc/sys/net/ipv6/conf/radio0/mtu").read_text().strip() == "1460"
 
 
 def test_an_absence_shorter_than_the_kernel_announces_is_noticed(
