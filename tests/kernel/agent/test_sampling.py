@@ -29,7 +29,7 @@ class Ear:
             self.nflog = Nflog([group])
         self.heard: list[Sample] = []
 
-    def hears(self, count: int, deadline_s: float = 3.0) -> bool:
+    def hears(self, count: int, deadline_s: float = 0.8) -> bool:
         """Whether there are this many samples before the deadline."""
 
         def enough() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers import inet6
+from scapy.layers.inet import TCP, UDP
 
-from dmm_agent.attachment import icmpv6
+from dmm_agent.attachment import icmpv6, packet_filter
 from dmm_agent.attachment.icmpv6 import Heard, MalformedError, parse
 from dmm_agent.functions.effects import AdvertisedPrefix
 
@@ -130,6 +133,38 @@ def _plausible(payload: bytes) -> bytes:
         payload = payload[:2] + struct.pack("!H", total) + payload[4:]
     header = struct.pack("!IHBB", 6 << 28, len(payload), 58, 255)
     return header + MN.packed + MN.packed + payload
+
+
+@pytest.mark.parametrize(
+    ("packet", "passes"),
+    [
+        (ip(MN, "ff02::2") / inet6.ICMPv6ND_RS(), True),
+        (neighbor_solicitation(MN, ROUTER, ROUTER), True),
+        (ip(MN, ROUTER) / inet6.ICMPv6ND_NA(tgt=str(MN)), True),
+        (mld_report(), True),
+        (ip(MN, "ff02::1") / inet6.ICMPv6ND_RA(), False),
+        (ip(MN, ROUTER) / inet6.ICMPv6EchoRequest(), False),
+        (ip(MN, ROUTER) / inet6.IPv6ExtHdrHopByHop() / inet6.ICMPv6EchoRequest(), False),
+        (ip(GLOBAL, ROUTER) / inet6.IPv6ExtHdrDestOpt() / inet6.ICMPv6ND_RS(), False),
+        (ip(GLOBAL, ROUTER) / UDP() / bytes([133] * 40), False),
+        (ip(GLOBAL, ROUTER) / TCP(), False),
+    ],
+)
+def test_the_socket_filter_passes_signs_of_a_node_and_nothing_else(
+    packet: Packet, passes: bool
+) -> None:
+    """The kernel runs a socket's filter on any kind of datagram, so no rights are needed."""
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with sender, receiver:
+        packet_filter.attach(receiver)
+        receiver.setblocking(False)
+        with contextlib.suppress(PermissionError):  # how the sender learns of a filter's no
+            sender.send(bytes(packet))
+        try:
+            heard = bool(receiver.recv(2048))
+        except BlockingIOError:
+            heard = False
+    assert heard is passes
 
 
 def test_an_advertisement_says_what_a_mobile_node_needs() -> None:
