@@ -82,7 +82,7 @@ def test_a_move_inside_a_network_stays_inside(make_world: Callable[..., World]) 
     world.start_session(MN, "net1")
     world.run(2)
     world.attach(MN, "ar31")
-    world.run(1.5)
+    world.run(3)
     inside = {r.address for r in world.plan.routers.values() if r.network == "net3"}
     outside: list[object] = []
     world.observers.append(
