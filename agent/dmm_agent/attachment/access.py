@@ -125,6 +125,13 @@ class AccessLinks:
             access.passed_on.clear()
             yield Detached(link.name)
 
+    def states(self) -> dict[str, str]:
+        """Of each access link whether it is missing, down or live."""
+        return {
+            name: "live" if link.live else "down" if link.index else "missing"
+            for name, link in self._links.items()
+        }
+
     def look(self, name: str) -> Iterator[Detached]:
         """Find out whether an access link lost its carrier unnoticed: call it on any sign of life.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -97,8 +98,9 @@ class Agent:
             self._open(stack)
             self._start(loop)
             await control.start()
+            gc.freeze()  # what start-up made stays: collections need not look at it again
             await stopped.wait()
-        self._journal.record(self._clock.now(), "stopped", {"uptime_s": self._clock.uptime_s()})
+            self._executor.note("stopped", {"uptime_s": round(self._clock.uptime_s(), 3)})
 
     # Opening
 
@@ -106,7 +108,7 @@ class Agent:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
         self._forwarding = bring_up(self._config, netlink, self._intercepts)
-        access = self._open_access(stack, netlink)
+        self._access = access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
             recorder = self._keep(stack, Recorder(self._record_path, self._config.address))
@@ -179,7 +181,7 @@ class Agent:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
         adopted = len(self._forwarding.stale())
-        self._journal.record(self._clock.now(), "started", {**fields, "adopted_routes": adopted})
+        self._executor.note("started", {**fields, "adopted_routes": adopted})
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
         self._arm()
@@ -253,8 +255,15 @@ class Agent:
             **tables,
             "routes": lambda: self._forwarding.rows(),
             "events": self._journal.rows,
-            "counters": self._counters.rows,
+            "counters": self._count_rows,
         }
+
+    def _count_rows(self) -> list[dict[str, Any]]:
+        malformed = {} if self._access is None else self._access.malformed
+        return self._counters.rows() + [
+            {"group": "malformed_on_link", "key": link, "count": count}
+            for link, count in malformed.items()
+        ]
 
     def _table(self, name: str) -> Callable[[], list[dict[str, Any]]]:
         return lambda: self._functions.snapshot(self._clock.now()).get(name, [])
@@ -270,5 +279,6 @@ class Agent:
             "started_at_s": self._clock.started_at,
             "uptime_s": round(self._clock.uptime_s(), 3),
             "timers": len(self._timers),
+            "access_links": {} if self._access is None else self._access.states(),
             "entries": {name: len(tables.get(name, [])) for name in SNAPSHOT_TABLES},
         }

@@ -7,8 +7,6 @@ import os
 import socket
 import struct
 import subprocess
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,11 +18,12 @@ from tests.kernel.agent.lab import (
     HNP3,
     PREFIX,
     ROUTER_LL,
+    Stream,
     inside,
     run,
     until,
 )
-from tests.kernel.agent.test_life_of_the_data_plane import drain, state
+from tests.kernel.agent.test_life_of_the_data_plane import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,30 +69,6 @@ def address_in(lab: Lab, prefix: IPv6Network) -> IPv6Address:
     """The mobile node's address of a prefix, once it has one."""
     assert until(lambda: any(a in prefix for a in lab.addresses()))
     return next(a for a in lab.addresses() if a in prefix)
-
-
-class Stream:
-    """Numbered packets from the correspondent to the mobile node, a few hundred a second."""
-
-    def __init__(self, lab: Lab, address: IPv6Address) -> None:
-        self.mn, self.cn = lab.udp("mn", address), lab.udp("cn", CN)
-        self.mn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.sent = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.cn.sendto(self.sent.to_bytes(4, "big"), self.mn.getsockname()[:2])
-            self.sent += 1
-            time.sleep(0.002)
-
-    def finish(self) -> list[int]:
-        """Stop; the numbers that arrived."""
-        self._stop.set()
-        self._thread.join()
-        return drain(self.mn)
 
 
 def test_a_plain_linux_host_configures_itself_and_keeps_its_address_through_a_move(
@@ -161,7 +136,7 @@ def test_restarted_and_killed_agents_do_not_interrupt_traffic(
         return bool(agents["gw3"].ask("bindings"))
 
     assert until(tunnelled)
-    stream = Stream(lab, home)
+    stream = Stream(lab.udp("cn", CN), lab.udp("mn", home))
     for host in ("gw1", "gw2", "gw3", "ar3"):
         assert agents[host].stop() == 0
         agents[host].start()
