@@ -11,7 +11,7 @@ import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dmm_agent.attachment.access import AccessLinks
+from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
 from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
@@ -28,9 +28,10 @@ from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from dmm_agent.attachment.links import Link
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.nflog import Sample
     from dmm_agent.runtime.executor import Functions
@@ -75,6 +76,7 @@ class Agent:
         self._timers = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
+        self._question: asyncio.TimerHandle | None = None
         self._intercepts = "mr" in config.functions
 
     async def run(self) -> None:
@@ -129,7 +131,7 @@ class Agent:
             self._watch(stack, access, lambda: self._hear(access))
             monitor = self._keep(stack, LinkMonitor())
             self._watch(stack, monitor, lambda: self._links_changed(monitor, access, netlink))
-            self._list_links(access, netlink)
+            self._follow(access, list_links(netlink))
 
     def _keep(self, stack: ExitStack, thing: ClosableT) -> ClosableT:
         stack.callback(thing.close)
@@ -198,17 +200,25 @@ class Agent:
 
     def _links_changed(self, monitor: LinkMonitor, access: AccessLinks, netlink: Netlink) -> None:
         links = monitor.read()
-        if links is None:
-            self._list_links(access, netlink)
-            return
+        self._follow(access, list_links(netlink) if links is None else links)
+
+    def _follow(self, access: AccessLinks, links: Iterable[Link]) -> None:
         for link in links:
             for event in access.link_changed(link):
                 self._executor.handle(event)
 
-    def _list_links(self, access: AccessLinks, netlink: Netlink) -> None:
-        for link in list_links(netlink):
-            for event in access.link_changed(link):
-                self._executor.handle(event)
+        self._ask_later(access)
+
+    def _ask_later(self, access: AccessLinks) -> None:
+        """Ask silent links again until they answer or the questions are used up."""
+
+        def ask() -> None:
+            self._question = None
+            if access.ask_again():
+                self._ask_later(access)
+
+        if self._question is None:
+            self._question = asyncio.get_running_loop().call_later(QUESTION_PAUSE_S, ask)
 
     def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
         for sample in nflog.read():

@@ -103,8 +103,9 @@ def test_a_node_that_does_not_solicit_is_asked_when_the_link_comes_up(
 ) -> None:
     del agents
     lab.attach("ar1")
-
     address_in(lab, HNP1)
+    lab.attach("ar3")
+    address_in(lab, HNP3)
 
 
 def test_an_absence_shorter_than_the_kernel_announces_is_noticed(
