@@ -60,7 +60,7 @@ lint: setup ## style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(PYTHON_FOLDERS)
 	.venv/bin/yamllint --strict .
-	.venv/bin/ansible-lint --offline --quiet
+	.venv/bin/ansible-lint --offline -q
 
 unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto

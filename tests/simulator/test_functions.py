@@ -159,8 +159,6 @@ def test_a_prefix_of_someone_else_is_refused(make_world: Callable[..., World]) -
     world.attach("mn2@dmm.example", "ar21")
     world.run(1)
     thief = world.mobile_nodes["mn2@dmm.example"]
-    world.traffic.from_node(
-        thief, address(world, "net1"), correspondent_below(world, "ar31")
-    )
+    world.traffic.from_node(thief, address(world, "net1"), correspondent_below(world, "ar31"))
     world.run(2)
     assert bindings(world, "gw1") == bindings(world, "gw2") == []
