@@ -20,7 +20,7 @@ OBSERVED_GROUP = 5
 INTERCEPTED_GROUP = 6
 
 OBSERVED_EVERY = "100ms"
-INTERCEPTED_EVERY = "1s"
+INTERCEPTED_EVERY = "100ms"
 SAMPLED_AT_ONCE = 4096
 """Most sources or destinations remembered as told; more wait their turn."""
 COMMAND_TIMEOUT_S = 30

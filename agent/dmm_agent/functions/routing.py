@@ -322,16 +322,18 @@ class MobilityRouter(Function[RoutingOptions]):
     def _notified(
         self, source: IPv6Address, notice: UpdateNotification, now: float
     ) -> Iterator[Effect]:
-        """The LM says that its answer no longer holds: drop it, ask again if it is in use."""
+        """The LM says that its answer no longer holds: drop it, and ask for the next packet.
+
+        That packet goes by the home network meanwhile. Only an answer that may be on its way, and
+        old, is asked for again at once.
+        """
         named = notice.first(HomeNetworkPrefix)
         owner = None if named is None else self.context.directory.home_of(named.prefix)
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
-        entry = self._cache.get(hnp)
-        in_use = entry is not None and now - entry.used_at <= IN_USE_S
         yield from self._forget(hnp)
-        if hnp not in self._bound and (in_use or hnp in self._pending):
+        if hnp not in self._bound and hnp in self._pending:
             yield from self._ask(hnp, owner.lm, now)
         if UpdateNotificationFlag.ACKNOWLEDGE in notice.flags:
             yield Send(
