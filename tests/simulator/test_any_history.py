@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 
-from conftest import REGISTRY, SHORT
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.invariants import detours, disagreements, leftovers, watch
 from dmm_agent.simulator.plan import make_plan
-from dmm_agent.simulator.world import World
 
 PLAN = make_plan(networks=3, access_routers=2, mobile_nodes=2)
 MOBILE_NODES = st.sampled_from([node.id for node in PLAN.mobile_nodes.nodes])
@@ -30,7 +29,7 @@ class History(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**16))
     def begin(self, seed: int) -> None:
-        self.world = World(PLAN, seed, Faults(), SHORT, REGISTRY)
+        self.world = example_world(seed, mobile_nodes=2)
         self.messages = watch(self.world)
 
     @rule(mn_id=MOBILE_NODES, access_router=ACCESS_ROUTERS)
