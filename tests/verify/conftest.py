@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running_lab import RunningLab, Snapshot
+from running_lab import RunningLab, Watch
 
 from dmm_testbed.machines import MachineError, state
 from dmm_testbed.topology import InputError, load_topology
@@ -18,9 +18,10 @@ from dmm_testbed.topology.profile import load_profile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from running_lab import Snapshot
+
 ROOT = Path(__file__).parents[2]
 SETTLES_WITHIN_S = 15.0
-POLL_S = 0.25
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,7 +60,7 @@ def _refuse_another(name: str, topology: str, machines: set[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def first_look(lab: RunningLab) -> Snapshot:
+def watch(lab: RunningLab) -> Watch:
     seen = lab.look()
     for node, view in seen.nodes.items():
         if not view.switched_on:
@@ -68,29 +69,15 @@ def first_look(lab: RunningLab) -> Snapshot:
                 "`ip link set radio0 up` wakes it",
                 stacklevel=1,
             )
-    return seen
+    return Watch(lab, seen, time.monotonic() + SETTLES_WITHIN_S)
 
 
 @pytest.fixture
-def holds(lab: RunningLab, first_look: Snapshot) -> Callable[..., None]:
-    """Look at what was seen first; if something is amiss, look again until a deadline."""
-
-    def check(amiss: Callable[[Snapshot], Iterable[str]]) -> None:
-        deadline = time.monotonic() + SETTLES_WITHIN_S
-        seen = first_look
-        while True:
-            silent = [name for name, view in seen.agents.items() if view.trouble]
-            found = list(dict.fromkeys(amiss(seen)))
-            if not found and not silent:
-                return
-            if time.monotonic() > deadline:
-                break
-            time.sleep(POLL_S)
-            seen = lab.look()
-        unknown = [f"nothing is known of {name}: its agent does not answer" for name in silent]
-        pytest.fail("\n".join((*unknown, *found)), pytrace=False)
-
-    return check
+def holds(
+    watch: Watch, nothing_amiss: Callable[[Iterable[str]], None]
+) -> Callable[[Callable[[Snapshot], Iterable[str]]], None]:
+    """Look first; if something is amiss, look again until a deadline."""
+    return lambda amiss: nothing_amiss(watch.until_quiet(amiss))
 
 
 @pytest.fixture

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.dataplane import layout as places
+from dmm_agent.dataplane.rtnetlink import TABLE_LOCAL, TABLE_MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmm_agent.config import AgentConfig
     from running_lab import AgentView
+
+    from dmm_agent.config import AgentConfig
 
 VISITOR_TABLES = range(places.FIRST_VISITOR_TABLE, places.LAST_VISITOR_TABLE + 1)
 ENCAPSULATING = {
@@ -37,10 +39,19 @@ class Route:
 
 def by_dmmctl(view: AgentView) -> set[Route]:
     """What the agent says is in the kernel."""
-    return {
-        Route(row["kind"], IPv6Network(row["prefix"]), row.get("link") or row["endpoint"])
-        for row in view.rows("routes")
-    }
+    return {_row(row) for row in view.rows("routes")}
+
+
+def adopted(view: AgentView) -> set[Route]:
+    """Routes left by an earlier run of the agent, which keep traffic going until all is relearnt.
+
+    The agent takes out what nothing asked for a while after its start.
+    """
+    return {_row(row) for row in view.rows("routes") if row["adopted"]}
+
+
+def _row(row: dict[str, Any]) -> Route:
+    return Route(row["kind"], IPv6Network(row["prefix"]), row.get("link") or row["endpoint"])
 
 
 def by_kernel(view: AgentView) -> set[Route]:
@@ -132,7 +143,7 @@ def _from_an_entry(row: dict[str, Any]) -> bool:
 
 
 def _table(row: dict[str, Any]) -> int:
-    named = {"main": places.TABLE_MAIN, "local": places.TABLE_LOCAL}
+    named = {"main": TABLE_MAIN, "local": TABLE_LOCAL}
     name = row.get("table", "0")
     return named.get(name) or int(name)
 
@@ -141,5 +152,3 @@ def _network(prefix: str, length: int | None = None) -> IPv6Network:
     if prefix == "default":
         return IPv6Network("::/0")
     return IPv6Network((prefix, length)) if length else IPv6Network(prefix)
-
-

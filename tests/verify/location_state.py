@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_testbed.topology.model import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv6Network
 
     from running_lab import NodeView, RunningLab, Snapshot
 
@@ -44,7 +44,9 @@ def follow(lab: RunningLab, seen: Snapshot, hnp: IPv6Network) -> list[str]:
             return [*path, location.name]
         further = [e for e in lab.directory.networks if e.mr == location.loopback]
         if not further or lab.owner(further[0].lm) is lm:
-            raise DeadEndError(f"{lm.name} has {hnp} at {location.name}, which tracks it no further")
+            raise DeadEndError(
+                f"{lm.name} has {hnp} at {location.name}, which tracks it no further"
+            )
         entry = further[0]
     raise DeadEndError(f"the databases send one another round for {hnp}: {' '.join(path)}")
 
@@ -52,7 +54,9 @@ def follow(lab: RunningLab, seen: Snapshot, hnp: IPv6Network) -> list[str]:
 def _at_home(lab: RunningLab, hnp: IPv6Network, path: list[str]) -> list[str]:
     """Without an entry at the home LM plain routing leads to whose block the prefix is out of."""
     if len(path) > 1:
-        raise DeadEndError(f"{path[-2]} says {hnp} is in the network of {path[-1]}, which has no entry")
+        raise DeadEndError(
+            f"{path[-2]} says {hnp} is in the network of {path[-1]}, which has no entry"
+        )
     routers = lab.topology.with_role(Role.ACCESS_ROUTER)
     holders = [m.name for m in routers if m.block is not None and hnp.subnet_of(m.block)]
     if not holders:
@@ -108,11 +112,9 @@ def _outside_the_chain(
 
 def _served(lab: RunningLab, seen: Snapshot) -> dict[tuple[str, str], set[IPv6Network]]:
     """The prefixes each access router serves each node with, by (access router, node)."""
-    from ipaddress import IPv6Network as Network
-
     nodes = {m.mobile.id: m.name for m in lab.mobile_nodes if m.mobile}
     return {
-        (host, nodes.get(row["mn_id"], "")): {Network(prefix) for prefix in row["prefixes"]}
+        (host, nodes.get(row["mn_id"], "")): {IPv6Network(prefix) for prefix in row["prefixes"]}
         for host, view in seen.agents.items()
         for row in view.rows("attachments")
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
@@ -14,16 +15,17 @@ from dmm_testbed.topology.agent_config import agent_config
 from dmm_testbed.topology.model import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dmm_agent.config import Directory
     from dmm_testbed.topology import Machine, Topology
     from dmm_testbed.topology.profile import Profile
 
 AGENT_PROTOCOL = 77
-TABLES = ("status", "attachments", "bindings", "cache", "leases", "routes")
+TABLES = ("status", "attachments", "bindings", "cache", "routes")
 BRIDGE = "radio0"
 THREADS = 4
+POLL_S = 0.25
 
 Rows = list[dict[str, Any]]
 
@@ -122,6 +124,26 @@ class Snapshot:
         return {name: view for name, view in self.nodes.items() if view.switched_on and view.at}
 
 
+@dataclass
+class Watch:
+    """Looks at the lab again for as long as something is amiss, once for all checks."""
+
+    lab: RunningLab
+    seen: Snapshot
+    deadline: float
+
+    def until_quiet(self, amiss: Callable[[Snapshot], Iterable[str]]) -> list[str]:
+        """What is still amiss when the time is up; the time is one for all checks."""
+        while True:
+            silent = [name for name, view in self.seen.agents.items() if view.trouble]
+            found = [f"nothing is known of {name}: its agent does not answer" for name in silent]
+            found += dict.fromkeys(amiss(self.seen))
+            if not found or time.monotonic() > self.deadline:
+                return found
+            time.sleep(POLL_S)
+            self.seen = self.lab.look()
+
+
 def look_at_agent(host: Any) -> AgentView:
     """Ask an agent for all its tables, and its kernel for all that is the agent's."""
     tables = {}
@@ -139,9 +161,9 @@ def look_at_agent(host: Any) -> AgentView:
 def look_at_node(host: Any) -> NodeView:
     """Ask a mobile node where it is."""
     status = json.loads(host.check_output("dmm-radio status"))
+    # Older versions of iproute2 print empty objects for the other interfaces.
     shown = json.loads(host.check_output(f"ip -json -6 address show dev {BRIDGE}") or "[]")
-    entry = next((e for e in shown if e.get("ifname") == BRIDGE), {"flags": []})
-    infos: Iterable[dict[str, Any]] = entry.get("addr_info", [])
+    infos: Rows = [info for entry in shown for info in entry.get("addr_info", [])]
     addresses = [info for info in infos if info.get("scope") == "global"]
     return NodeView(status["to"], _is_up(host), addresses)
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from forwarding_state import LEARNED, by_dmmctl, by_entries, by_kernel, learned, missing, strangers
+from forwarding_state import (
+    LEARNED,
+    adopted,
+    by_dmmctl,
+    by_entries,
+    by_kernel,
+    learned,
+    missing,
+    strangers,
+)
 from location_state import attachments_elsewhere, disagreements
 from running_lab import THREADS
 
@@ -18,7 +27,7 @@ from dmm_testbed.topology.model import InterfaceKind, Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from running_lab import RunningLab, Snapshot
+    from running_lab import RunningLab, Snapshot, Watch
 
     from dmm_testbed.topology import Machine
 
@@ -77,9 +86,7 @@ def test_ospf_neighbours_are_full(lab: RunningLab, nothing_amiss: NothingAmiss) 
     nothing_amiss(on_each((m for m in lab.topology.machines.values() if m.role.routes), look))
 
 
-def test_every_mobile_node_prefers_one_address_out_of_a_pool(
-    lab: RunningLab, holds: Holds
-) -> None:
+def test_every_mobile_node_prefers_one_address_out_of_a_pool(lab: RunningLab, holds: Holds) -> None:
     pools = [network.mobile_pool for network in lab.topology.networks.values()]
 
     def amiss(seen: Snapshot) -> Iterator[str]:
@@ -95,21 +102,21 @@ def test_every_mobile_node_prefers_one_address_out_of_a_pool(
 
 
 def test_every_mobile_node_reaches_every_correspondent(
-    lab: RunningLab, first_look: Snapshot, nothing_amiss: NothingAmiss
+    lab: RunningLab, watch: Watch, nothing_amiss: NothingAmiss
 ) -> None:
+    on = watch.seen.on()
     correspondents = lab.topology.with_role(Role.CORRESPONDENT)
 
     def reach(machine: Machine) -> list[str]:
         host: Any = lab.host(machine.name)
         return [
-            f"{machine.name} at {first_look.nodes[machine.name].at} does not reach "
+            f"{machine.name} at {on[machine.name].at} does not reach "
             f"{correspondent.name} ({address.ip})"
             for correspondent in correspondents
             for address in correspondent.interfaces[0].addresses
             if host.run(f"ping -q -i 0.2 -c 5 -W 2 {address.ip}").rc
         ]
 
-    on = first_look.on()
     nothing_amiss(on_each((m for m in lab.mobile_nodes if m.name in on), reach))
 
 
@@ -125,7 +132,7 @@ def test_location_databases_lead_to_the_access_router_where_the_radio_is(
     holds(lambda seen: disagreements(lab, seen))
 
 
-def test_kernels_hold_the_routes_that_dmmctl_shows(lab: RunningLab, holds: Holds) -> None:
+def test_kernels_hold_the_routes_that_dmmctl_shows(holds: Holds) -> None:
     def amiss(seen: Snapshot) -> Iterator[str]:
         for name, view in seen.agents.items():
             shown, held = by_dmmctl(view), by_kernel(view)
@@ -135,29 +142,25 @@ def test_kernels_hold_the_routes_that_dmmctl_shows(lab: RunningLab, holds: Holds
     holds(amiss)
 
 
-def test_every_entry_has_its_route_and_every_route_its_entry(
-    lab: RunningLab, holds: Holds
-) -> None:
+def test_every_entry_has_its_route_and_every_route_its_entry(lab: RunningLab, holds: Holds) -> None:
     def amiss(seen: Snapshot) -> Iterator[str]:
         for machine in lab.agents:
             view, name = seen.agents[machine.name], machine.name
             if view.trouble:
                 continue
             config = lab.config(name)
-            held = by_kernel(view)
+            held = by_kernel(view) - adopted(view)
             steering = {r for r in held if r.kind in LEARNED}
             wanted = by_entries(view, config)
-            yield from (f"{name}: no {r}" for r in sorted(wanted - held))
-            yield from (
-                f"{name}: {r} without an entry" for r in sorted(held - steering - wanted)
-            )
+            yield from (f"{name}: no {r}" for r in sorted(wanted - by_kernel(view)))
+            yield from (f"{name}: {r} without an entry" for r in sorted(held - steering - wanted))
             answers = learned(view)
             yield from (
                 f"{name}: {r} without a cached answer"
                 for r in sorted(steering)
                 if (r.prefix, r.to) not in answers
             )
-            steered = {(r.prefix, r.to) for r in steering}
+            steered = {(r.prefix, r.to) for r in by_kernel(view) if r.kind in LEARNED}
             yield from (
                 f"{name}: no route for the cached answer that {prefix} is at {to}"
                 for prefix, to in sorted(answers - steered)
