@@ -82,7 +82,7 @@ class VisitorShortcut:
     """Packets from any visiting prefix to this destination are encapsulated to `endpoint`."""
 
     prefix: IPv6Network
-    """A destination prefix, fixed or at home, in a network other than the visitor's home."""
+    """A destination prefix in another network: fixed addresses, or all its mobile nodes'."""
     endpoint: IPv6Address
 
 

@@ -6,7 +6,7 @@ prefix and caches the answer for as long as it holds.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -108,6 +108,10 @@ class MobilityRouter(Function[RoutingOptions]):
     def __init__(self, context: Context, options: RoutingOptions) -> None:
         super().__init__(context, options)
         self._bound: dict[IPv6Network, BindingSet] = {}
+        self._visitors: dict[IPv6Network, BindingSet] = {}
+        """Those of `_bound` that another network leased."""
+        self._visitor_homes: Counter[IPv6Address] = Counter()
+        """How many of them each home MR has."""
         self._cache: OrderedDict[IPv6Network, Entry] = OrderedDict()
         self._requests = Requests(self.name, MAX_PENDING)
         self._pending: dict[IPv6Network, _Question] = {}
@@ -140,9 +144,15 @@ class MobilityRouter(Function[RoutingOptions]):
     def _bind(self, binding: BindingSet) -> Iterator[Effect]:
         self._bound[binding.hnp] = binding
         yield Install(BindingRoute(binding.hnp, binding.location))
-        if binding.home is not None:
-            yield Install(VisitorRoute(binding.hnp, binding.home))
-            yield from self._forget(binding.hnp)
+        if binding.home is None:
+            return
+        yield Install(VisitorRoute(binding.hnp, binding.home))
+        yield from self._forget(binding.hnp)
+        if not self._visitors:
+            yield from map(Install, self._ways_to_mobile_nodes())
+        if binding.hnp not in self._visitors:
+            self._visitor_homes[binding.home] += 1
+        self._visitors[binding.hnp] = binding
 
     def _unbind(self, hnp: IPv6Network) -> Iterator[Effect]:
         binding = self._bound.pop(hnp, None)
@@ -152,17 +162,24 @@ class MobilityRouter(Function[RoutingOptions]):
         if binding.home is None:
             return
         yield Remove(VisitorRoute(hnp, binding.home))
-        if not any(other.home for other in self._bound.values()):
-            yield from self._drop_shortcuts()
+        del self._visitors[hnp]
+        self._visitor_homes -= Counter([binding.home])
+        if not self._visitors:
+            # Shortcuts serve visitors alone.
+            yield from map(Remove, self._ways_to_mobile_nodes())
+            for entry in tuple(self._cache.values()):
+                if entry.status == AnswerStatus.FIXED:
+                    yield from self._forget(entry.prefix)
 
-    def _drop_shortcuts(self) -> Iterator[Effect]:
-        """The last visitor has gone, and shortcuts serve visitors alone."""
-        for entry in tuple(self._cache.values()):
-            if entry.status == AnswerStatus.FIXED:
-                yield from self._forget(entry.prefix)
-            elif isinstance(entry.route, VisitorShortcut):
-                yield Remove(entry.route)
-                entry.route = None
+    def _ways_to_mobile_nodes(self) -> Iterator[VisitorShortcut]:
+        """What visitors send to another network's mobile nodes goes by the home MR of those.
+
+        By the visitor's own home MR it would arrive there tunnelled and for another network, which
+        that MR cannot tell from a packet that was sent round in vain, and drops.
+        """
+        for entry in self.context.directory.networks:
+            if entry.network != self.context.network and entry.mr != self.context.address:
+                yield VisitorShortcut(entry.mobile_pool, entry.mr)
 
     # Resolution (draft, 7: RS2.query)
 
@@ -176,32 +193,26 @@ class MobilityRouter(Function[RoutingOptions]):
         if entry is not None:
             entry.used_at = now
             self._cache.move_to_end(entry.prefix)
-            if self._visitor(source) is not None:
-                yield from self._shorten(entry)
             return
         asked = _unit(owner, destination)
-        if asked in self._bound or asked in self._pending or len(self._pending) >= MAX_PENDING:
+        if asked in self._bound or asked in self._pending:
             return
-        visitor = self._visitor(source)
-        by_home = visitor is not None and visitor.home == owner.mr
-        if destination in owner.mobile_pool or (visitor is not None and not by_home):
+        if destination in owner.mobile_pool or (
+            hnp_of(source) in self._visitors and self._is_detour(owner)
+        ):
             yield from self._ask(asked, owner.lm, now)
 
-    def _shorten(self, entry: Entry) -> Iterator[Effect]:
-        """A visitor sends to a place that plain routing serves: spare it the way by its home."""
-        settled = entry.status in (AnswerStatus.HOME, AnswerStatus.FIXED)
-        elsewhere = entry.endpoint not in (None, self.context.address)
-        if settled and elsewhere and entry.route is None and entry.prefix not in self._bound:
-            assert entry.endpoint is not None
-            entry.route = VisitorShortcut(entry.prefix, entry.endpoint)
-            yield Install(entry.route)
-            yield self._lapse_timer(entry)
+    def _is_detour(self, owner: NetworkEntry) -> bool:
+        """Whether a visitor's way by its home MR is a longer way to a network.
 
-    def _visitor(self, address: IPv6Address) -> BindingSet | None:
-        binding = self._bound.get(hnp_of(address))
-        return binding if binding is not None and binding.home is not None else None
+        It is not for those at home in that very network. But shortcuts are for all visitors, and
+        the one whose packet was sampled need not be the one that needs it.
+        """
+        return self._visitor_homes.keys() != {owner.mr}
 
     def _ask(self, asked: IPv6Network, lm: IPv6Address, now: float) -> Iterator[Effect]:
+        if asked not in self._pending and len(self._pending) >= MAX_PENDING:
+            return
         self._sequence = (self._sequence + 1) % 0x10000
         self._pending[asked] = _Question(self._sequence, now)
         query = LocationQuery(sequence=self._sequence, options=(HomeNetworkPrefix(asked),))
@@ -251,8 +262,6 @@ class MobilityRouter(Function[RoutingOptions]):
             expires_at,
             used_at=now if old is None else old.used_at,
         )
-        if entry.route is None and old is not None and isinstance(old.route, VisitorShortcut):
-            entry.route = old.route if old.endpoint == endpoint else None
         if old is not None and old.route is not None and type(old.route) is not type(entry.route):
             yield Remove(old.route)
         if entry.route is not None and (old is None or old.route != entry.route):
@@ -278,7 +287,7 @@ class MobilityRouter(Function[RoutingOptions]):
             return None
         if status == AnswerStatus.AWAY:
             return CacheRoute(prefix, endpoint)
-        if status == AnswerStatus.FIXED:
+        if status == AnswerStatus.FIXED and self._visitors:
             return VisitorShortcut(prefix, endpoint)
         return None
 
@@ -313,16 +322,18 @@ class MobilityRouter(Function[RoutingOptions]):
     def _notified(
         self, source: IPv6Address, notice: UpdateNotification, now: float
     ) -> Iterator[Effect]:
-        """The LM says that its answer no longer holds: drop it, ask again if it is in use."""
+        """The LM says that its answer no longer holds: drop it, and ask for the next packet.
+
+        That packet goes by the home network meanwhile. Only an answer that may be on its way, and
+        old, is asked for again at once.
+        """
         named = notice.first(HomeNetworkPrefix)
         owner = None if named is None else self.context.directory.home_of(named.prefix)
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
-        entry = self._cache.get(hnp)
-        in_use = entry is not None and now - entry.used_at <= IN_USE_S
         yield from self._forget(hnp)
-        if hnp not in self._bound and (in_use or hnp in self._pending):
+        if hnp not in self._bound and hnp in self._pending:
             yield from self._ask(hnp, owner.lm, now)
         if UpdateNotificationFlag.ACKNOWLEDGE in notice.flags:
             yield Send(

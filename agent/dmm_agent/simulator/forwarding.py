@@ -42,27 +42,47 @@ class Tables:
     """The forwarding state of one router."""
 
     routes: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
-    changes: int = 0
-    """Counts what changed, for whoever remembers something about these tables."""
+    _unclaimed: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
+    """Routes from before the agent's restart."""
     _by_number: dict[tuple[type, int], Route] = field(default_factory=dict)
     """The routes for /64s, by the number of the prefix."""
 
-    def install(self, route: Route) -> None:
-        """Put a route in, replacing the one of its type and prefix."""
+    def install(self, route: Route) -> bool:
+        """Put a route in, replacing the one of its type and prefix.
+
+        Returns:
+            Whether that changes anything.
+        """
         key = type(route), route.prefix
+        self._unclaimed.pop(key, None)
         if self.routes.get(key) == route:
-            return
+            return False
         self.routes[key] = route
-        self.changes += 1
         if route.prefix.prefixlen == HNP_LENGTH:
             self._by_number[type(route), _number(route.prefix.network_address)] = route
+        return True
 
-    def remove(self, route: Route) -> None:
-        """Take a route out, if it is there."""
-        if self.routes.pop((type(route), route.prefix), None) is not None:
-            self.changes += 1
-            if route.prefix.prefixlen == HNP_LENGTH:
-                del self._by_number[type(route), _number(route.prefix.network_address)]
+    def remove(self, route: Route) -> bool:
+        """Take a route out, if it is there.
+
+        Returns:
+            Whether it was.
+        """
+        key = type(route), route.prefix
+        self._unclaimed.pop(key, None)
+        if self.routes.pop(key, None) is None:
+            return False
+        if route.prefix.prefixlen == HNP_LENGTH:
+            del self._by_number[type(route), _number(route.prefix.network_address)]
+        return True
+
+    def adopt(self) -> None:
+        """The agent starts anew: what is here is from the one before."""
+        self._unclaimed = dict(self.routes)
+
+    def unclaimed(self) -> list[Route]:
+        """What the new agent has neither installed nor removed."""
+        return list(self._unclaimed.values())
 
     def __len__(self) -> int:
         return len(self.routes)
@@ -102,22 +122,21 @@ class Forwarding:
         self._plan = plan
         self._tables = tables
         self._known: dict[tuple[str, IPv6Address, IPv6Address], Trace] = {}
-        self._known_at = 0
 
     def trace(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         """The path of a packet that a host below router `start` sends.
 
         It follows from the tables alone, so it is remembered until one of them changes.
         """
-        changes = sum(tables.changes for tables in self._tables.values())
-        if changes != self._known_at:
-            self._known.clear()
-            self._known_at = changes
         key = start, source, destination
         trace = self._known.get(key)
         if trace is None:
             trace = self._known[key] = self._follow(start, source, destination)
         return trace
+
+    def tables_changed(self) -> None:
+        """A route was installed or removed somewhere."""
+        self._known.clear()
 
     def _follow(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         path: list[str] = []

@@ -1,10 +1,17 @@
-"""What must hold, whatever the network did: checked from outside the functions."""
+"""What must hold, whatever the network did: checked from outside the functions.
+
+Some hold at every moment and are attached to a world by `watch`; others once it is quiet, when the
+last move is longer ago than all lifetimes and retransmissions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING, Any
 
+from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import prefixes_of
 from dmm_agent.simulator.forwarding import Outcome
 from dmm_agent.wire import (
@@ -20,8 +27,9 @@ from dmm_agent.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv6Address, IPv6Network
+    from ipaddress import IPv6Address
 
+    from dmm_agent.functions.effects import Route
     from dmm_agent.simulator.mobile_node import MobileNodeModel
     from dmm_agent.simulator.world import Sent, World
 
@@ -32,6 +40,37 @@ ANSWERS: dict[type, type] = {
     BindingRevocationAcknowledgement: BindingRevocationIndication,
 }
 """Which message each answer belongs to."""
+INSPECT_EVERY_S = 1.0
+
+Held = Mapping[str, Mapping[str, list[dict[str, Any]]]]
+"""The rows of each table of each host."""
+
+
+def watch(world: World) -> OnlyToWhoAsked:
+    """Check from now on, at every moment, what must always hold; a violation raises.
+
+    Returns:
+        What it saw of messages, whose violations are for the caller to look at.
+    """
+    messages = OnlyToWhoAsked()
+    world.observers.append(messages)
+    world.on_change.append(no_loop)
+    world.every(INSPECT_EVERY_S, lambda: inspect(world))
+    return messages
+
+
+def inspect(world: World) -> None:
+    """Look at all tables once.
+
+    Raises:
+        AssertionError: a table holds too much, or something outlived its lease.
+    """
+    held = {name: node.snapshot(world.now) for name, node in world.nodes.items()}
+    for violation in (*outlived(world, held), *too_many(world, held)):
+        raise AssertionError(violation)
+
+
+# At every moment
 
 
 @dataclass(slots=True)
@@ -59,54 +98,94 @@ class OnlyToWhoAsked:
                     self.violations.append(f"{sent} tells of a prefix nobody there asked for")
 
 
+def no_loop(world: World, changed: Route) -> None:
+    """After each change of a route: no packet to or from its prefix goes round.
+
+    Raises:
+        AssertionError: one does.
+    """
+    if changed.prefix.prefixlen != HNP_LENGTH:
+        return
+    address = changed.prefix[1]
+    for router, correspondent in world.plan.correspondents():
+        for source, destination in ((correspondent, address), (address, correspondent)):
+            trace = world.forwarding.trace(router.name, source, destination)
+            if trace.outcome is Outcome.LOOP:
+                raise AssertionError(f"packets from {source} to {destination} go round: {trace}")
+
+
+def outlived(world: World, held: Held) -> Iterator[str]:
+    """What is held or forwarded for a mobile prefix whose lease has ended (draft, 5)."""
+    rows = [row for tables in held.values() for row in tables.get("leases", [])]
+    leased = {IPv6Network(row["hnp"]) for row in rows}
+    for name, tables in held.items():
+        for row in tables.get("bindings", []):
+            if IPv6Network(row["hnp"]) not in leased:
+                yield f"{name} has a binding of {row['hnp']}, whose lease has ended"
+    for name, forwarding in world.tables.items():
+        for route in forwarding.routes.values():
+            mobile = world.plan.directory.home_of(route.prefix) is not None
+            one = route.prefix.prefixlen == HNP_LENGTH
+            if one and mobile and route.prefix not in leased:
+                yield f"{name} has {route}, whose lease has ended"
+
+
+def too_many(world: World, held: Held) -> Iterator[str]:
+    """Tables that hold more than each node's one prefix of each network."""
+    most = len(world.mobile_nodes) * len(world.plan.directory.networks)
+    fixed = 2 * len(world.plan.directory.networks)
+    for name, tables in held.items():
+        for table, rows in tables.items():
+            if len(rows) > most + (fixed if table == "cache" else 0):
+                yield f"{name} has {len(rows)} rows in {table}"
+
+
+# Once quiet
+
+
 def disagreements(world: World) -> Iterator[str]:
-    """Once quiet: every table says where the nodes are, and sessions work in both directions."""
-    nodes = world.mobile_nodes.values()
+    """Every table says where the nodes are, and sessions work in both directions."""
+    yield from _wrong_rows(world)
+    for start, source, destination, end in _session_flows(world):
+        trace = world.forwarding.trace(start, source, destination)
+        if trace.outcome is not Outcome.DELIVERED or trace.path[-1] != end:
+            yield f"{source} to {destination}: {trace}"
+    for mn in world.mobile_nodes.values():
+        for network in mn.sessions:
+            if mn.at is not None and world.address(mn.policy.id, network) is None:
+                yield f"{mn.policy.id} lost its address of {network}"
+
+
+def _wrong_rows(world: World) -> Iterator[str]:
     for name, node in world.nodes.items():
         tables = node.snapshot(world.now)
         for row in tables.get("bindings", []):
             mn = world.mobile_nodes[row["mn_id"]]
-            expected = _expected_location(world, name, mn)
+            expected = _expected_location(world, name, mn, IPv6Network(row["hnp"]))
             if row["location"] != expected:
                 yield f"{name} has {row['hnp']} at {row['location']}, not {expected}"
         for row in tables.get("attachments", []):
             if world.mobile_nodes[row["mn_id"]].at != name:
                 yield f"{name} believes {row['mn_id']} is there"
-    for mn in nodes:
-        yield from _broken_sessions(world, mn)
 
 
-def _expected_location(world: World, at: str, mn: MobileNodeModel) -> str | None:
+def _expected_location(world: World, at: str, mn: MobileNodeModel, hnp: IPv6Network) -> str | None:
+    """Where the LM on a host is to have a prefix; None where it is to have no entry for it."""
     if mn.at is None:
         return None
     here, serving = world.plan.routers[at], world.plan.routers[mn.at]
+    home = world.plan.directory.home_of(hnp)
+    if serving.block is not None and hnp.subnet_of(serving.block):
+        return None
     if here.network == serving.network:
         return str(serving.address)
+    if home is None or home.network != here.network:
+        return None
     return str(world.plan.gateway_of(serving.network).address)
 
 
-def _broken_sessions(world: World, mn: MobileNodeModel) -> Iterator[str]:
-    if mn.at is None:
-        return
-    for network in mn.sessions:
-        address = world.address(mn.policy.id, network)
-        if address is None:
-            yield f"{mn.policy.id} lost its address of {network}"
-            continue
-        for router in world.plan.access_routers():
-            if router.correspondent is None:
-                continue
-            for start, source, destination, end in (
-                (router.name, router.correspondent, address, mn.at),
-                (mn.at, address, router.correspondent, router.name),
-            ):
-                trace = world.forwarding.trace(start, source, destination)
-                if trace.outcome is not Outcome.DELIVERED or trace.path[-1] != end:
-                    yield f"{source} to {destination}: {trace}"
-
-
-def detours(world: World) -> Iterator[str]:
-    """Once quiet: sessions in use take the direct way, gateway to gateway, in both directions."""
+def _session_flows(world: World) -> Iterator[tuple[str, IPv6Address, IPv6Address, str]]:
+    """(first router, source, destination, last router) of every flow of a session."""
     for mn in world.mobile_nodes.values():
         if mn.at is None:
             continue
@@ -114,18 +193,25 @@ def detours(world: World) -> Iterator[str]:
             address = world.address(mn.policy.id, network)
             if address is None:
                 continue
-            for router in world.plan.access_routers():
-                correspondent = router.correspondent
-                if correspondent is None:
+            for router, correspondent in world.plan.correspondents():
+                yield router.name, correspondent, address, mn.at
+                yield mn.at, address, correspondent, router.name
+            for peer in world.mobile_nodes.values():
+                if peer is mn or peer.at is None:
                     continue
-                for start, source, destination in (
-                    (router.name, correspondent, address),
-                    (mn.at, address, correspondent),
-                ):
-                    trace = world.forwarding.trace(start, source, destination)
-                    shortest = _shortest(world, router.name, mn.at)
-                    if len(trace.path) != shortest:
-                        yield f"{source} to {destination}: {trace}, shortest has {shortest} routers"
+                for peer_network in peer.sessions:
+                    peer_address = world.address(peer.policy.id, peer_network)
+                    if peer_address is not None:
+                        yield mn.at, address, peer_address, peer.at
+
+
+def detours(world: World) -> Iterator[str]:
+    """Sessions in use take the direct way, gateway to gateway, in both directions."""
+    for start, source, destination, end in _session_flows(world):
+        trace = world.forwarding.trace(start, source, destination)
+        shortest = _shortest(world, start, end)
+        if len(trace.path) != shortest:
+            yield f"{source} to {destination}: {trace}, shortest has {shortest} routers"
 
 
 def _shortest(world: World, one: str, other: str) -> int:
@@ -136,7 +222,7 @@ def _shortest(world: World, one: str, other: str) -> int:
 
 
 def leftovers(world: World) -> Iterator[str]:
-    """Once every node has gone and every lifetime has run out: nothing is left anywhere."""
+    """Every node has gone and every lifetime has run out: nothing is left anywhere."""
     for name, node in world.nodes.items():
         for table, rows in node.snapshot(world.now).items():
             for row in rows:

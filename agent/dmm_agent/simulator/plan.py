@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmm_agent.config import AgentConfig, Directory, MobileNode, MobileNodePolicy, NetworkEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class Plan:
     def access_routers(self) -> list[Router]:
         """All access routers, by name."""
         return [r for _, r in sorted(self.routers.items()) if r.gateway is not None]
+
+    def correspondents(self) -> Iterator[tuple[Router, IPv6Address]]:
+        """The fixed hosts, each with the access router it is below."""
+        for router in self.access_routers():
+            if router.correspondent is not None:
+                yield router, router.correspondent
 
     def below(self, gateway: str, destination: IPv6Address) -> Router | None:
         """The access router that plain routing takes for an address inside a network."""

@@ -23,8 +23,6 @@ from dmm_agent.functions.events import (
     Attached,
     Detached,
     Event,
-    Intercepted,
-    Observed,
     ProbeAnswered,
     Received,
     Started,
@@ -32,22 +30,25 @@ from dmm_agent.functions.events import (
 )
 from dmm_agent.functions.node import build_node
 from dmm_agent.simulator.faults import Faults
-from dmm_agent.simulator.forwarding import Forwarding, Outcome, Tables, Trace
+from dmm_agent.simulator.forwarding import Forwarding, Tables
 from dmm_agent.simulator.mobile_node import MobileNodeModel
+from dmm_agent.simulator.traffic import Traffic
 from dmm_agent.wire import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
     from ipaddress import IPv6Address
 
+    from dmm_agent.config import AgentConfig
     from dmm_agent.functions.base import Function
+    from dmm_agent.functions.effects import Route
     from dmm_agent.functions.node import Node
     from dmm_agent.simulator.plan import Plan
 
 START_S = 1_700_000_000.0
 SOLICIT_EVERY_S = 1.0
-SAMPLE_EVERY_S = 1.0
-"""The data plane samples a flow's packets this often."""
+ADOPTION_GRACE_S = 30.0
+"""How long a restarted agent leaves routes in place that it has not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class World:
         self.seed = seed
         self.faults = faults or Faults()
         self.observers: list[Callable[[Sent], None]] = []
+        self.on_change: list[Callable[[World, Route], None]] = []
+        """Called whenever a route was installed or removed."""
         self.now = START_S
         self.trace: list[tuple[float, str, object]] = []
         """All that happened: when (seconds since 1970), where, what."""
@@ -85,24 +88,43 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._timers: dict[tuple[str, str, Hashable], int] = {}
-        self._samples: dict[tuple[str, Hashable], float] = {}
-        """When a router's data plane last showed a packet of a kind to its agent."""
+        self._registry = registry
+        self._configs: dict[str, AgentConfig] = {}
         chosen = {name: dict(values) for name, values in (options or {}).items()}
         for name, router in sorted(plan.routers.items()):
-            config = plan.config(router, chosen)
-            self.nodes[name] = build_node(config, Random(self._random.random()), registry)
+            self._configs[name] = plan.config(router, chosen)
+            self.nodes[name] = self._new_node(name)
             self.tables[name] = Tables()
         for policy in plan.mobile_nodes.nodes:
             self.mobile_nodes[policy.id] = MobileNodeModel(policy)
         self.forwarding = Forwarding(plan, self.tables)
+        self.traffic = Traffic(self)
         for name in self.nodes:
-            self._tell(name, Started())
+            self.tell(name, Started())
+
+    def _new_node(self, router: str) -> Node:
+        seed = self._random.random()
+        return build_node(self._configs[router], Random(seed), self._registry)
 
     # The clock
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since the world began."""
+        return self.now - START_S
 
     def at(self, delay_s: float, action: Callable[[], None]) -> None:
         """Do something `delay_s` from now."""
         heapq.heappush(self._queue, (self.now + delay_s, next(self._order), action))
+
+    def every(self, period_s: float, action: Callable[[], None]) -> None:
+        """Do something again and again."""
+
+        def again() -> None:
+            self.at(period_s, again)
+            action()
+
+        self.at(period_s, again)
 
     def run(self, for_s: float) -> None:
         """Let time pass."""
@@ -121,7 +143,7 @@ class World:
         deadline = self.now + limit_s
         while not condition():
             if self.now >= deadline:
-                raise AssertionError(f"seed {self.seed}: not within {limit_s} s")
+                raise AssertionError(f"expected it within {limit_s} s")
             self.run(0.5)
 
     # What a tester does
@@ -143,7 +165,27 @@ class World:
         self._log(mn_id, f"leaves {mn.at}{' silently' if silently else ''}")
         router, mn.at = mn.at, None
         if not silently:
-            self._tell(router, Detached(mn.link))
+            self.tell(router, Detached(mn.link))
+
+    def restart(self, router: str) -> None:
+        """The agent on a router dies and starts anew with nothing in its memory.
+
+        Its kernel forwards on. As in the runtime, the new agent takes over the routes that it asks
+        for again and, after a while, removes the others.
+        """
+        self._log(router, "restarts")
+        self._timers = {key: mark for key, mark in self._timers.items() if key[0] != router}
+        self.nodes[router] = node = self._new_node(router)
+        tables = self.tables[router]
+        tables.adopt()
+
+        def sweep() -> None:
+            if self.nodes[router] is node:
+                for route in tables.unclaimed():
+                    self._do(router, Remove(route))
+
+        self.at(ADOPTION_GRACE_S, sweep)
+        self.tell(router, Started())
 
     def address(self, mn_id: str, network: str) -> IPv6Address | None:
         """The node's valid address out of a network's mobile pool."""
@@ -152,25 +194,16 @@ class World:
 
     def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""
-        mn = self.mobile_nodes[mn_id]
-        mn.sessions[prefix_of_network] = None
-        self.at(every_s, lambda: self._session_packet(mn, prefix_of_network, every_s))
+        self.traffic.start(self.mobile_nodes[mn_id], prefix_of_network, every_s)
 
     def stop_session(self, mn_id: str, prefix_of_network: str) -> None:
         """The session is over."""
         self.mobile_nodes[mn_id].sessions.pop(prefix_of_network, None)
 
-    def send_packet(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
-        """A packet from a host below access router `start`; MRs on its way sample it."""
-        trace = self.forwarding.trace(start, source, destination)
-        for name in trace.path:
-            if self._sampled(name, destination):
-                self._soon(name, Intercepted(source, destination))
-        return trace
-
     # Messages, timers, effects
 
-    def _tell(self, name: str, event: Event) -> None:
+    def tell(self, name: str, event: Event) -> None:
+        """Give an event to the agent on a router, and do what it asks for."""
         self._log(name, event)
         for effect in self.nodes[name].handle(event, self.now):
             self._log(name, effect)
@@ -185,15 +218,22 @@ class World:
             case CancelTimer(owner, key):
                 self._timers.pop((name, owner, key), None)
             case Install(route):
-                self.tables[name].install(route)
+                self._changed(route, really=self.tables[name].install(route))
             case Remove(route):
-                self.tables[name].remove(route)
+                self._changed(route, really=self.tables[name].remove(route))
             case Advertise():
                 self._advertise(name, effect)
             case Probe(link, target):
                 self._probe(name, link, to_all=target.is_multicast)
             case Record():
                 pass
+
+    def _changed(self, route: Route, *, really: bool) -> None:
+        if not really:
+            return
+        self.forwarding.tables_changed()
+        for inspect in self.on_change:
+            inspect(self, route)
 
     def _send(self, name: str, destination: IPv6Address, message: Any) -> None:
         source = self.plan.routers[name].address
@@ -203,7 +243,7 @@ class World:
         octets = encode(message, source, destination)
         receiver = self.plan.by_address[destination].name
         for delay_s in self.faults.delays(self._random):
-            self.at(delay_s, lambda: self._tell(receiver, Received(source, decode(octets))))
+            self.at(delay_s, lambda: self.tell(receiver, Received(source, decode(octets))))
 
     def _set_timer(self, name: str, owner: str, key: Hashable, at_s: float) -> None:
         mark = next(self._order)
@@ -212,7 +252,7 @@ class World:
         def fire() -> None:
             if self._timers.get((name, owner, key)) == mark:
                 del self._timers[name, owner, key]
-                self._tell(name, TimerFired(owner, key))
+                self.tell(name, TimerFired(owner, key))
 
         self.at(max(0.0, at_s - self.now), fire)
 
@@ -230,7 +270,7 @@ class World:
         event = Attached(mn.link, mn.policy.link_layer, mn.link_local, solicited=True)
         for delay_s in self.faults.delays(self._random):
             self.at(
-                delay_s, lambda: self._tell(router, event) if mn.visit == visit and mn.at else None
+                delay_s, lambda: self.tell(router, event) if mn.visit == visit and mn.at else None
             )
         self.at(SOLICIT_EVERY_S, lambda: self._solicit(mn, visit))
 
@@ -250,48 +290,7 @@ class World:
         if to_all:
             answer = Attached(link, mn.policy.link_layer, mn.link_local, solicited=False)
         for delay_s in self.faults.delays(self._random):
-            self.at(2 * delay_s, lambda: self._tell(name, answer) if mn.at == name else None)
-
-    # Sessions
-
-    def _session_packet(self, mn: MobileNodeModel, network: str, every_s: float) -> None:
-        """One packet each way between the node and a correspondent in every other network."""
-        if network not in mn.sessions:
-            return
-        self.at(every_s, lambda: self._session_packet(mn, network, every_s))
-        address = self.address(mn.policy.id, network)
-        if address is None:
-            return
-        for router in self.plan.access_routers():
-            if router.correspondent is None:
-                continue
-            down = self.send_packet(router.name, router.correspondent, address)
-            self._check_no_loop(down)
-            if mn.at is not None:
-                self._uplink(mn, address, router.correspondent)
-
-    def _uplink(self, mn: MobileNodeModel, source: IPv6Address, destination: IPv6Address) -> None:
-        assert mn.at is not None
-        if not self.tables[mn.at].delivers(source, mn.link):
-            if self._sampled(mn.at, (mn.link, source)):
-                self._soon(mn.at, Observed(mn.link, mn.policy.link_layer, source))
-            return
-        self._check_no_loop(self.send_packet(mn.at, source, destination))
-
-    def _sampled(self, name: str, what: Hashable) -> bool:
-        """Whether a router's data plane shows this packet to the agent: once in a while."""
-        last = self._samples.get((name, what))
-        if last is not None and self.now - last < SAMPLE_EVERY_S:
-            return False
-        self._samples[name, what] = self.now
-        return True
-
-    def _soon(self, name: str, event: Event) -> None:
-        self.at(0.0, lambda: self._tell(name, event))
-
-    def _check_no_loop(self, trace: Trace) -> None:
-        if trace.outcome is Outcome.LOOP:
-            raise AssertionError(f"seed {self.seed}: packets go round at {self.now}: {trace.path}")
+            self.at(2 * delay_s, lambda: self.tell(name, answer) if mn.at == name else None)
 
     def _log(self, name: str, what: object) -> None:
         self.trace.append((self.now, name, what))

@@ -1,0 +1,94 @@
+"""Packets of mobile nodes' sessions, and what the routers on their way show to the agents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.events import Intercepted, Observed
+from dmm_agent.simulator.forwarding import Outcome, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+    from ipaddress import IPv6Address
+
+    from dmm_agent.functions.events import Event
+    from dmm_agent.simulator.mobile_node import MobileNodeModel
+    from dmm_agent.simulator.world import World
+
+SAMPLE_EVERY_S = 1.0
+"""A data plane shows a packet of a flow to its agent this often."""
+
+
+class Traffic:
+    """Sends packets through the routers' tables as they are at that moment."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._samples: dict[tuple[str, Hashable], float] = {}
+        """When a router last showed a packet of a kind to its agent."""
+
+    def start(self, mn: MobileNodeModel, network: str, every_s: float) -> None:
+        """The node uses its prefix of a network from now on, wherever it is."""
+        mn.sessions[network] = None
+        self._world.at(every_s, lambda: self._exchange(mn, network, every_s))
+
+    def _exchange(self, mn: MobileNodeModel, network: str, every_s: float) -> None:
+        """A packet to and from each correspondent, and one to each other node's sessions."""
+        if network not in mn.sessions:
+            return
+        self._world.at(every_s, lambda: self._exchange(mn, network, every_s))
+        address = self._world.address(mn.policy.id, network)
+        if address is None:
+            return
+        for router, correspondent in self._world.plan.correspondents():
+            self.send(router.name, correspondent, address)
+            self.from_node(mn, address, correspondent)
+        for peer_address in self.peers(mn):
+            self.from_node(mn, address, peer_address)
+
+    def peers(self, mn: MobileNodeModel) -> Iterator[IPv6Address]:
+        """The addresses that other mobile nodes' sessions use."""
+        for peer in self._world.mobile_nodes.values():
+            if peer is mn:
+                continue
+            for network in peer.sessions:
+                address = self._world.address(peer.policy.id, network)
+                if address is not None:
+                    yield address
+
+    def from_node(
+        self, mn: MobileNodeModel, source: IPv6Address, destination: IPv6Address
+    ) -> Trace | None:
+        """A packet from a mobile node; None if its access router does not admit the source."""
+        at = mn.at
+        if at is None:
+            return None
+        if self._world.tables[at].delivers(source, mn.link):
+            return self.send(at, source, destination)
+        if self._is_sampled(at, (mn.link, source)):
+            self._show(at, Observed(mn.link, mn.policy.link_layer, source))
+        return None
+
+    def send(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
+        """A packet from a host below access router `start`.
+
+        Raises:
+            AssertionError: it goes round.
+        """
+        trace = self._world.forwarding.trace(start, source, destination)
+        if trace.outcome is Outcome.LOOP:
+            raise AssertionError(f"a packet from {source} to {destination} goes round: {trace}")
+        for name in trace.path:
+            if self._is_sampled(name, destination):
+                self._show(name, Intercepted(source, destination))
+        return trace
+
+    def _is_sampled(self, name: str, what: Hashable) -> bool:
+        last = self._samples.get((name, what))
+        if last is not None and self._world.now - last < SAMPLE_EVERY_S:
+            return False
+        self._samples[name, what] = self._world.now
+        return True
+
+    def _show(self, name: str, event: Event) -> None:
+        self._world.at(0.0, lambda: self._world.tell(name, event))
