@@ -69,4 +69,4 @@ acceptance: setup ## tests on machines of their own lab
 	$(PYTHON) -m pytest tests/kernel tests/acceptance
 
 bench: setup ## how long things take; results in build/bench.json
-	$(PYTHON) -m pytest tests/bench
+	$(PYTHON) -m dmm_testbed.bench --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB)
