@@ -60,7 +60,7 @@ lint: setup ## style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(PYTHON_FOLDERS)
 	.venv/bin/yamllint --strict .
-	.venv/bin/ansible-lint --offline --quiet
+	.venv/bin/ansible-lint --offline -q
 
 unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto
@@ -69,4 +69,4 @@ acceptance: setup ## tests on machines of their own lab
 	$(PYTHON) -m pytest tests/kernel tests/acceptance
 
 bench: setup ## how long things take; results in build/bench.json
-	$(PYTHON) -m pytest tests/bench
+	$(PYTHON) -m dmm_testbed.bench --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB)

@@ -148,11 +148,11 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         yield Install(VisitorRoute(binding.hnp, binding.home))
         yield from self._forget(binding.hnp)
-        if not self._visitors:
-            yield from map(Install, self._ways_to_mobile_nodes())
         if binding.hnp not in self._visitors:
             self._visitor_homes[binding.home] += 1
         self._visitors[binding.hnp] = binding
+        if len(self._visitors) == 1:
+            yield from self._shorten()
 
     def _unbind(self, hnp: IPv6Network) -> Iterator[Effect]:
         binding = self._bound.pop(hnp, None)
@@ -165,21 +165,25 @@ class MobilityRouter(Function[RoutingOptions]):
         del self._visitors[hnp]
         self._visitor_homes -= Counter([binding.home])
         if not self._visitors:
-            # Shortcuts serve visitors alone.
-            yield from map(Remove, self._ways_to_mobile_nodes())
-            for entry in tuple(self._cache.values()):
-                if entry.status == AnswerStatus.FIXED:
-                    yield from self._forget(entry.prefix)
+            yield from self._drop_shortcuts()
 
-    def _ways_to_mobile_nodes(self) -> Iterator[VisitorShortcut]:
-        """What visitors send to another network's mobile nodes goes by the home MR of those.
+    def _shorten(self) -> Iterator[Effect]:
+        """The first visitor has come: spare it the way by its home where a better one is known."""
+        for entry in self._cache.values():
+            if entry.route is None:
+                entry.route = self._route(entry.prefix, entry.status, entry.endpoint)
+                if entry.route is not None:
+                    yield Install(entry.route)
+                    yield self._lapse_timer(entry)
 
-        By the visitor's own home MR it would arrive there tunnelled and for another network, which
-        that MR cannot tell from a packet that was sent round in vain, and drops.
-        """
-        for entry in self.context.directory.networks:
-            if entry.network != self.context.network and entry.mr != self.context.address:
-                yield VisitorShortcut(entry.mobile_pool, entry.mr)
+    def _drop_shortcuts(self) -> Iterator[Effect]:
+        """The last visitor has gone, and shortcuts serve visitors alone."""
+        for entry in tuple(self._cache.values()):
+            if entry.status == AnswerStatus.FIXED:
+                yield from self._forget(entry.prefix)
+            elif isinstance(entry.route, VisitorShortcut):
+                yield Remove(entry.route)
+                entry.route = None
 
     # Resolution (draft, 7: RS2.query)
 
@@ -287,9 +291,8 @@ class MobilityRouter(Function[RoutingOptions]):
             return None
         if status == AnswerStatus.AWAY:
             return CacheRoute(prefix, endpoint)
-        if status == AnswerStatus.FIXED and self._visitors:
-            return VisitorShortcut(prefix, endpoint)
-        return None
+        settled = status in (AnswerStatus.HOME, AnswerStatus.FIXED)
+        return VisitorShortcut(prefix, endpoint) if settled and self._visitors else None
 
     # The life of a cached answer
 
@@ -322,16 +325,18 @@ class MobilityRouter(Function[RoutingOptions]):
     def _notified(
         self, source: IPv6Address, notice: UpdateNotification, now: float
     ) -> Iterator[Effect]:
-        """The LM says that its answer no longer holds: drop it, ask again if it is in use."""
+        """The LM says that its answer no longer holds: drop it, and ask for the next packet.
+
+        That packet goes by the home network meanwhile. Only an answer that may be on its way, and
+        old, is asked for again at once.
+        """
         named = notice.first(HomeNetworkPrefix)
         owner = None if named is None else self.context.directory.home_of(named.prefix)
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
-        entry = self._cache.get(hnp)
-        in_use = entry is not None and now - entry.used_at <= IN_USE_S
         yield from self._forget(hnp)
-        if hnp not in self._bound and (in_use or hnp in self._pending):
+        if hnp not in self._bound and hnp in self._pending:
             yield from self._ask(hnp, owner.lm, now)
         if UpdateNotificationFlag.ACKNOWLEDGE in notice.flags:
             yield Send(

@@ -88,7 +88,7 @@ class Visitors:
             expires_at=min(now + lifetime_s, home_expires_at),
             home_expires_at=home_expires_at,
         )
-        yield from self._database.bind(binding, now, displaced_by=registration.update)
+        yield from self._database.bind(binding, displaced_by=registration.update)
 
     def home_answered(
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
@@ -104,7 +104,7 @@ class Visitors:
         for hnp in answered.accepted:
             if self._is_news(registration, hnp):
                 registration.accept(hnp, answer.lifetime_s)
-                yield from self._home_points_here(hnp, answered, registration, now)
+                yield from self._home_points_here(hnp, answered, registration)
             else:
                 status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
                 registration.refuse(hnp, status)
@@ -119,7 +119,7 @@ class Visitors:
         return registration.time_units >= bindings.newest(hnp) and bindings.has_room(hnp)
 
     def _home_points_here(
-        self, hnp: IPv6Network, answered: Answered, registration: Registration, now: float
+        self, hnp: IPv6Network, answered: Answered, registration: Registration
     ) -> Iterator[Effect]:
         self._database.bindings.accept(hnp, registration.time_units)
         binding = Binding(
@@ -130,7 +130,7 @@ class Visitors:
             expires_at=answered.expires_at,
             home_expires_at=answered.expires_at,
         )
-        yield from self._database.bind(binding, now)
+        yield from self._database.bind(binding)
 
     def _refreshed(self, answered: Answered, now: float) -> Iterator[Effect]:
         """A home LM goes on pointing here, or does not any more."""
@@ -149,7 +149,7 @@ class Visitors:
             # A copy that came late or was overtaken says nothing of the ones after it.
             overtaken = time_units < self._database.bindings.newest(hnp)
             if not overtaken and answered.status != BindingStatus.TIMESTAMP_MISMATCH:
-                yield from self._database.unbind(hnp, now)
+                yield from self._database.unbind(hnp)
 
     def left(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before a home LM answered: the answer is not wanted."""
