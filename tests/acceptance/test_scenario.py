@@ -245,13 +245,25 @@ def test_the_capture_is_kept_and_dissects_without_a_complaint(player: Player) ->
     assert [row for row in rows if row[1]] == []
 
 
+@pytest.fixture
+def brief_lifetimes(lab: Lab, cast: Cast) -> Iterator[None]:
+    """The lab with lifetimes of seconds, and as it was afterwards."""
+    node = lab.host(cast.mobile_node)
+    brief = lab.play("site", profile="distributed-query-brief")
+    assert brief.status == 0, brief.output
+    node.check_output("ip link set dev radio0 up")
+    yield
+    node.check_output("ip link set dev radio0 up")
+    node.check_output(f"dmm-radio move {cast.home_access_router.name}")
+    usual = lab.play("site", profile=PROFILE)
+    assert usual.status == 0, usual.output
+
+
+@pytest.mark.usefixtures("brief_lifetimes")
 def test_lifetimes_clean_up_everything_a_silent_node_left(
     lab: Lab, cast: Cast, until: Callable[..., Any]
 ) -> None:
-    brief = lab.play("site", profile="distributed-query-brief")
-    assert brief.status == 0, brief.output
     node = lab.host(cast.mobile_node)
-    node.check_output("ip link set dev radio0 up")
     node.check_output(f"dmm-radio move {cast.home_access_router.name}")
     pool = cast.home_pool
     until(lambda: addresses(lab, cast, pool), "an address of the home network")

@@ -82,7 +82,7 @@ class VisitorShortcut:
     """Packets from any visiting prefix to this destination are encapsulated to `endpoint`."""
 
     prefix: IPv6Network
-    """A destination prefix in another network: fixed addresses, or all its mobile nodes'."""
+    """A destination prefix in another network: fixed addresses, or a mobile node at home."""
     endpoint: IPv6Address
 
 

@@ -74,6 +74,8 @@ class RoutingOptions(Options):
     """What happens to packets meanwhile: they go by the home network."""
     forwarding: Literal["encapsulate"] = "encapsulate"
     """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
+    resolve_after_s: float = Field(0.0, ge=0, le=10)
+    """Ask for a destination once it has been in use for this long; a stray packet is not worth it."""
     max_cache: int = Field(65_536, ge=1)
 
 
@@ -115,6 +117,8 @@ class MobilityRouter(Function[RoutingOptions]):
         self._cache: OrderedDict[IPv6Network, Entry] = OrderedDict()
         self._requests = Requests(self.name, MAX_PENDING)
         self._pending: dict[IPv6Network, _Question] = {}
+        self._noticed: OrderedDict[IPv6Network, tuple[float, float]] = OrderedDict()
+        """Destinations in use that were not asked for yet: first and last sampled packet."""
         self._sequence = context.random.randrange(0x10000)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
@@ -148,11 +152,11 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         yield Install(VisitorRoute(binding.hnp, binding.home))
         yield from self._forget(binding.hnp)
-        if not self._visitors:
-            yield from map(Install, self._ways_to_mobile_nodes())
         if binding.hnp not in self._visitors:
             self._visitor_homes[binding.home] += 1
         self._visitors[binding.hnp] = binding
+        if len(self._visitors) == 1:
+            yield from self._shorten()
 
     def _unbind(self, hnp: IPv6Network) -> Iterator[Effect]:
         binding = self._bound.pop(hnp, None)
@@ -165,21 +169,25 @@ class MobilityRouter(Function[RoutingOptions]):
         del self._visitors[hnp]
         self._visitor_homes -= Counter([binding.home])
         if not self._visitors:
-            # Shortcuts serve visitors alone.
-            yield from map(Remove, self._ways_to_mobile_nodes())
-            for entry in tuple(self._cache.values()):
-                if entry.status == AnswerStatus.FIXED:
-                    yield from self._forget(entry.prefix)
+            yield from self._drop_shortcuts()
 
-    def _ways_to_mobile_nodes(self) -> Iterator[VisitorShortcut]:
-        """What visitors send to another network's mobile nodes goes by the home MR of those.
+    def _shorten(self) -> Iterator[Effect]:
+        """The first visitor has come: spare it the way by its home where a better one is known."""
+        for entry in self._cache.values():
+            if entry.route is None:
+                entry.route = self._route(entry.prefix, entry.status, entry.endpoint)
+                if entry.route is not None:
+                    yield Install(entry.route)
+                    yield self._lapse_timer(entry)
 
-        By the visitor's own home MR it would arrive there tunnelled and for another network, which
-        that MR cannot tell from a packet that was sent round in vain, and drops.
-        """
-        for entry in self.context.directory.networks:
-            if entry.network != self.context.network and entry.mr != self.context.address:
-                yield VisitorShortcut(entry.mobile_pool, entry.mr)
+    def _drop_shortcuts(self) -> Iterator[Effect]:
+        """The last visitor has gone, and shortcuts serve visitors alone."""
+        for entry in tuple(self._cache.values()):
+            if entry.status == AnswerStatus.FIXED:
+                yield from self._forget(entry.prefix)
+            elif isinstance(entry.route, VisitorShortcut):
+                yield Remove(entry.route)
+                entry.route = None
 
     # Resolution (draft, 7: RS2.query)
 
@@ -200,7 +208,18 @@ class MobilityRouter(Function[RoutingOptions]):
         if destination in owner.mobile_pool or (
             hnp_of(source) in self._visitors and self._is_detour(owner)
         ):
-            yield from self._ask(asked, owner.lm, now)
+            if self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
+                self._noticed.pop(asked, None)
+                yield from self._ask(asked, owner.lm, now)
+
+    def _in_use_for_s(self, asked: IPv6Network, now: float) -> float:
+        first, last = self._noticed.pop(asked, (now, now))
+        if now - last > IN_USE_S:
+            first = now
+        self._noticed[asked] = (first, now)
+        if len(self._noticed) > MAX_PENDING:
+            self._noticed.popitem(last=False)
+        return now - first
 
     def _is_detour(self, owner: NetworkEntry) -> bool:
         """Whether a visitor's way by its home MR is a longer way to a network.
@@ -287,9 +306,8 @@ class MobilityRouter(Function[RoutingOptions]):
             return None
         if status == AnswerStatus.AWAY:
             return CacheRoute(prefix, endpoint)
-        if status == AnswerStatus.FIXED and self._visitors:
-            return VisitorShortcut(prefix, endpoint)
-        return None
+        settled = status in (AnswerStatus.HOME, AnswerStatus.FIXED)
+        return VisitorShortcut(prefix, endpoint) if settled and self._visitors else None
 
     # The life of a cached answer
 

@@ -113,6 +113,18 @@ class Trace:
 
     path: tuple[str, ...]
     outcome: Outcome
+    plain: tuple[str, ...]
+    """Those it came to as it was sent, not in a tunnel: the ones that show it to their agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A packet at a router."""
+
+    at: Router
+    tunnelled_from: str | None
+    """The network that tunnelled it here, if one did: the mark that survives decapsulation."""
+    from_uplink: bool
 
 
 class Forwarding:
@@ -140,65 +152,92 @@ class Forwarding:
 
     def _follow(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         path: list[str] = []
-        at, tunnelled, from_uplink = self._plan.routers[start], False, False
-        while len(path) < HOP_LIMIT:
-            path.append(at.name)
-            step = self._step(at, source, destination, tunnelled=tunnelled, from_uplink=from_uplink)
-            if isinstance(step, Outcome):
-                return Trace(tuple(path), step)
-            at, tunnelled, from_uplink = step
-        return Trace(tuple(path), Outcome.LOOP)
+        plain: list[str] = []
+        step: _Arrival | Outcome = _Arrival(self._plan.routers[start], None, from_uplink=False)
+        while isinstance(step, _Arrival):
+            if len(path) == HOP_LIMIT:
+                step = Outcome.LOOP
+                break
+            path.append(step.at.name)
+            if step.tunnelled_from is None:
+                plain.append(step.at.name)
+            step = self._step(step, source, destination)
+        return Trace(tuple(path), step, tuple(plain))
 
     def _step(
-        self,
-        at: Router,
-        source: IPv6Address,
-        destination: IPv6Address,
-        *,
-        tunnelled: bool,
-        from_uplink: bool,
-    ) -> Outcome | tuple[Router, bool, bool]:
-        tables = self._tables[at.name]
+        self, here: _Arrival, source: IPv6Address, destination: IPv6Address
+    ) -> _Arrival | Outcome:
+        """The rules in their order: bound, then one set for tunnelled packets, one for plain."""
+        tables = self._tables[here.at.name]
         if tables.exact(Delivery, destination) is not None:
             return Outcome.DELIVERED
         bound = tables.exact(BindingRoute, destination)
         if isinstance(bound, BindingRoute):
-            return self._tunnel(bound.endpoint)
-        home = self._plan.directory.home_of(destination)
-        foreign = home is not None and home.network != at.network
-        if tunnelled and (foreign or (home is not None and at.gateway is not None)):
+            return self._tunnel(here.at, bound.endpoint)
+        if here.tunnelled_from is None:
+            endpoint = self._better_way(here.at, tables, source, destination)
+            if endpoint is not None:
+                return self._tunnel(here.at, endpoint)
+        elif self._is_misdirected(here.at, here.tunnelled_from, source, destination):
             return Outcome.UNREACHABLE
-        if not tunnelled:
-            cached = tables.exact(CacheRoute, destination)
-            if isinstance(cached, CacheRoute):
-                return self._tunnel(cached.endpoint)
-            visitor = tables.exact(VisitorRoute, source)
-            if isinstance(visitor, VisitorRoute) and not self._inside(at, destination):
-                shortcut = tables.longest(VisitorShortcut, destination)
-                way = shortcut if isinstance(shortcut, VisitorShortcut) else visitor
-                return self._tunnel(way.endpoint)
-        return self._plain(at, source, destination, from_uplink=from_uplink)
+        return self._plain(here, source, destination)
+
+    def _better_way(
+        self, at: Router, tables: Tables, source: IPv6Address, destination: IPv6Address
+    ) -> IPv6Address | None:
+        """Cache, shortcuts and visitors' tables: for packets that arrived plain."""
+        cached = tables.exact(CacheRoute, destination)
+        if isinstance(cached, CacheRoute):
+            return cached.endpoint
+        home = self._plan.directory.home_of(source)
+        if home is None or home.network == at.network or self._inside(at, destination):
+            return None
+        shortcut = tables.longest(VisitorShortcut, destination)
+        if isinstance(shortcut, VisitorShortcut):
+            return shortcut.endpoint
+        visitor = tables.exact(VisitorRoute, source)
+        return visitor.endpoint if isinstance(visitor, VisitorRoute) else None
+
+    def _is_misdirected(
+        self, at: Router, tunnelled_from: str, source: IPv6Address, destination: IPv6Address
+    ) -> bool:
+        """Whether a packet came out of a tunnel although its node is not here.
+
+        A gateway lets through what its own nodes send home in a tunnel from where they visit,
+        unless it is for the very network that tunnelled it.
+        """
+        home = self._plan.directory.home_of(destination)
+        if home is None:
+            return False
+        if at.gateway is not None:
+            return True
+        if home.network == at.network:
+            return False
+        sender = self._plan.directory.home_of(source)
+        reverse = sender is not None and sender.network == at.network
+        return not reverse or home.network == tunnelled_from
 
     def _inside(self, at: Router, destination: IPv6Address) -> bool:
         owner = self._plan.directory.owner_of(destination)
         return owner is not None and owner.network == at.network
 
-    def _tunnel(self, endpoint: IPv6Address) -> tuple[Router, bool, bool]:
-        return self._plan.by_address[endpoint], True, True
+    def _tunnel(self, at: Router, endpoint: IPv6Address) -> _Arrival:
+        return _Arrival(self._plan.by_address[endpoint], at.network, from_uplink=True)
 
     def _plain(
-        self, at: Router, source: IPv6Address, destination: IPv6Address, *, from_uplink: bool
-    ) -> Outcome | tuple[Router, bool, bool]:
+        self, here: _Arrival, source: IPv6Address, destination: IPv6Address
+    ) -> _Arrival | Outcome:
         """The underlay: access router - gateway - core, with a source filter at the core."""
+        at = here.at
         if at.gateway is not None:
-            if at.block is not None and destination in at.block and from_uplink:
+            if at.block is not None and destination in at.block and here.from_uplink:
                 return Outcome.UNREACHABLE
             if destination == at.correspondent:
                 return Outcome.DELIVERED
-            return self._plan.routers[at.gateway], False, False
+            return _Arrival(self._plan.routers[at.gateway], None, from_uplink=False)
         if self._inside(at, destination):
             below = self._plan.below(at.name, destination)
-            return Outcome.UNREACHABLE if below is None else (below, False, True)
+            return Outcome.UNREACHABLE if below is None else _Arrival(below, None, from_uplink=True)
         came_from = self._plan.directory.owner_of(source)
         if came_from is None or came_from.network != at.network:
             # A tunnel's far end may send its own network's packets on; nobody else's.
@@ -206,4 +245,4 @@ class Forwarding:
         owner = self._plan.directory.owner_of(destination)
         if owner is None:
             return Outcome.UNREACHABLE
-        return self._plan.gateway_of(owner.network), False, True
+        return _Arrival(self._plan.gateway_of(owner.network), None, from_uplink=True)

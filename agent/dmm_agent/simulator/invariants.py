@@ -41,6 +41,8 @@ ANSWERS: dict[type, type] = {
 }
 """Which message each answer belongs to."""
 INSPECT_EVERY_S = 1.0
+ROUNDING_S = 0.001
+"""Rows give remaining times in milliseconds."""
 
 Held = Mapping[str, Mapping[str, list[dict[str, Any]]]]
 """The rows of each table of each host."""
@@ -53,21 +55,12 @@ def watch(world: World) -> OnlyToWhoAsked:
         What it saw of messages, whose violations are for the caller to look at.
     """
     messages = OnlyToWhoAsked()
+    tables = Inspection(world)
     world.observers.append(messages)
     world.on_change.append(no_loop)
-    world.every(INSPECT_EVERY_S, lambda: inspect(world))
+    world.before_restart.append(tables)
+    world.every(INSPECT_EVERY_S, tables)
     return messages
-
-
-def inspect(world: World) -> None:
-    """Look at all tables once.
-
-    Raises:
-        AssertionError: a table holds too much, or something outlived its lease.
-    """
-    held = {name: node.snapshot(world.now) for name, node in world.nodes.items()}
-    for violation in (*outlived(world, held), *too_many(world, held)):
-        raise AssertionError(violation)
 
 
 # At every moment
@@ -114,30 +107,53 @@ def no_loop(world: World, changed: Route) -> None:
                 raise AssertionError(f"packets from {source} to {destination} go round: {trace}")
 
 
-def outlived(world: World, held: Held) -> Iterator[str]:
-    """What is held or forwarded for a mobile prefix whose lease has ended (draft, 5)."""
-    rows = [row for tables in held.values() for row in tables.get("leases", [])]
-    leased = {IPv6Network(row["hnp"]) for row in rows}
-    for name, tables in held.items():
-        for row in tables.get("bindings", []):
-            if IPv6Network(row["hnp"]) not in leased:
-                yield f"{name} has a binding of {row['hnp']}, whose lease has ended"
-    for name, forwarding in world.tables.items():
-        for route in forwarding.routes.values():
-            mobile = world.plan.directory.home_of(route.prefix) is not None
-            one = route.prefix.prefixlen == HNP_LENGTH
-            if one and mobile and route.prefix not in leased:
-                yield f"{name} has {route}, whose lease has ended"
+class Inspection:
+    """Looks at all tables: nothing outlives its lease, and nothing grows without bound."""
 
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._leased_until: dict[str, float] = {}
+        """By prefix; remembered here, because an agent that restarts forgets what it promised."""
 
-def too_many(world: World, held: Held) -> Iterator[str]:
-    """Tables that hold more than each node's one prefix of each network."""
-    most = len(world.mobile_nodes) * len(world.plan.directory.networks)
-    fixed = 2 * len(world.plan.directory.networks)
-    for name, tables in held.items():
-        for table, rows in tables.items():
-            if len(rows) > most + (fixed if table == "cache" else 0):
-                yield f"{name} has {len(rows)} rows in {table}"
+    def __call__(self) -> None:
+        """Look once.
+
+        Raises:
+            AssertionError: a table holds too much, or something outlived its lease.
+        """
+        world = self._world
+        held = {name: node.snapshot(world.now) for name, node in world.nodes.items()}
+        for tables in held.values():
+            for row in tables.get("leases", []):
+                self._leased_until[row["hnp"]] = world.now + row["remaining_s"]
+        for violation in (*self._outlived(held), *self._too_many(held)):
+            raise AssertionError(violation)
+
+    def _outlived(self, held: Held) -> Iterator[str]:
+        """What is held or forwarded for a mobile prefix whose lease has ended (draft, 5)."""
+        for name, tables in held.items():
+            for row in tables.get("bindings", []):
+                if not self._is_leased(row["hnp"]):
+                    yield f"{name} has a binding of {row['hnp']}, whose lease has ended"
+        for name, forwarding in self._world.tables.items():
+            left_over = forwarding.unclaimed()
+            for route in forwarding.routes.values():
+                mobile = self._world.plan.directory.home_of(route.prefix) is not None
+                one = route.prefix.prefixlen == HNP_LENGTH
+                if one and mobile and route not in left_over and not self._is_leased(route.prefix):
+                    yield f"{name} has {route}, whose lease has ended"
+
+    def _is_leased(self, hnp: object) -> bool:
+        return self._leased_until.get(str(hnp), 0.0) >= self._world.now - ROUNDING_S
+
+    def _too_many(self, held: Held) -> Iterator[str]:
+        """Tables that hold more than each node's one prefix of each network."""
+        networks = len(self._world.plan.directory.networks)
+        most = len(self._world.mobile_nodes) * networks
+        for name, tables in held.items():
+            for table, rows in tables.items():
+                if len(rows) > most + (2 * networks if table == "cache" else 0):
+                    yield f"{name} has {len(rows)} rows in {table}"
 
 
 # Once quiet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.events import Intercepted, Observed
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.simulator.forwarding import Outcome, Trace
 
 if TYPE_CHECKING:
@@ -78,10 +79,21 @@ class Traffic:
         trace = self._world.forwarding.trace(start, source, destination)
         if trace.outcome is Outcome.LOOP:
             raise AssertionError(f"a packet from {source} to {destination} goes round: {trace}")
-        for name in trace.path:
-            if self._is_sampled(name, destination):
+        for name in trace.plain:
+            if self._is_intercepted(name, source, destination):
                 self._show(name, Intercepted(source, destination))
         return trace
+
+    def _is_intercepted(self, name: str, source: IPv6Address, destination: IPv6Address) -> bool:
+        """Plain packets to other networks' mobile nodes are, and visitors' to other networks."""
+        directory, at = self._world.plan.directory, self._world.plan.routers[name]
+        owner = directory.owner_of(destination)
+        if at.gateway is not None or owner is None or owner.network == at.network:
+            return False
+        home = directory.home_of(source)
+        visiting = home is not None and home.network != at.network
+        mobile = destination in owner.mobile_pool
+        return (mobile or visiting) and self._is_sampled(name, hnp_of(destination))
 
     def _is_sampled(self, name: str, what: Hashable) -> bool:
         last = self._samples.get((name, what))

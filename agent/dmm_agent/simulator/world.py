@@ -78,6 +78,8 @@ class World:
         self.observers: list[Callable[[Sent], None]] = []
         self.on_change: list[Callable[[World, Route], None]] = []
         """Called whenever a route was installed or removed."""
+        self.before_restart: list[Callable[[], None]] = []
+        """Called while what an agent knows can still be looked at."""
         self.now = START_S
         self.trace: list[tuple[float, str, object]] = []
         """All that happened: when (seconds since 1970), where, what."""
@@ -173,6 +175,8 @@ class World:
         Its kernel forwards on. As in the runtime, the new agent takes over the routes that it asks
         for again and, after a while, removes the others.
         """
+        for inspect in self.before_restart:
+            inspect()
         self._log(router, "restarts")
         self._timers = {key: mark for key, mark in self._timers.items() if key[0] != router}
         self.nodes[router] = node = self._new_node(router)
@@ -191,6 +195,13 @@ class World:
         """The node's valid address out of a network's mobile pool."""
         pool = self.plan.directory.named(network).mobile_pool
         return self.mobile_nodes[mn_id].address_in(pool, self.now)
+
+    def forget(self, mn_id: str, network: str) -> None:
+        """The node gives up its prefix of a network and whatever used it."""
+        self.stop_session(mn_id, network)
+        mn = self.mobile_nodes[mn_id]
+        pool = self.plan.directory.named(network).mobile_pool
+        mn.prefixes = {p: t for p, t in mn.prefixes.items() if not p.subnet_of(pool)}
 
     def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""

@@ -1,0 +1,56 @@
+"""A world to start from: three networks, the draft's four functions, lifetimes of seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.functions.allocator import Allocator
+from dmm_agent.functions.location import LocationManager
+from dmm_agent.functions.proxy import Proxy
+from dmm_agent.functions.routing import MobilityRouter
+from dmm_agent.simulator.plan import make_plan
+from dmm_agent.simulator.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmm_agent.functions.base import Function
+    from dmm_agent.simulator.faults import Faults
+
+FUNCTIONS: Mapping[str, type[Function[Any]]] = {
+    function.name: function for function in (Allocator, LocationManager, MobilityRouter, Proxy)
+}
+"""The functions of this package by name, whether or not it is installed as a distribution."""
+
+SHORT_LIFETIMES: Mapping[str, Mapping[str, Any]] = {
+    "allocator": {"lease_lifetime_s": 40},
+    "lm": {"binding_lifetime_s": 12, "answer_lifetime_s": 12, "delete_delay_s": 4},
+    "proxy": {"lease_lifetime_s": 40, "advertisement_interval_s": 1, "preferred_lifetime_s": 6},
+}
+"""Options with which a short run sees every lifetime end."""
+
+
+def example_world(
+    seed: int = 1,
+    faults: Faults | None = None,
+    *,
+    networks: int = 3,
+    access_routers: int = 2,
+    mobile_nodes: int = 1,
+    options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
+) -> World:
+    """A world with so many networks, access routers in each, and mobile nodes.
+
+    Networks are named ``net1`` and so on, their gateways ``gw1``, their access routers ``ar11`` and
+    ``ar12``, mobile nodes ``mn1@dmm.example``.
+
+    Args:
+        seed: Everything random comes from it.
+        faults: What the network does to messages; nothing by default.
+        networks: How many networks there are.
+        access_routers: How many access routers each network has.
+        mobile_nodes: How many mobile nodes there are; none is attached yet.
+        options: Options of functions, by function.
+    """
+    plan = make_plan(networks, access_routers, mobile_nodes)
+    return World(plan, seed, faults, options, FUNCTIONS)
