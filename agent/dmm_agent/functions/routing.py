@@ -75,7 +75,7 @@ class RoutingOptions(Options):
     forwarding: Literal["encapsulate"] = "encapsulate"
     """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
     resolve_after_s: float = Field(0.0, ge=0, le=10)
-    """Ask for a destination once it has been in use for this long; a stray packet is not worth it."""
+    """How long a destination must be in use before it is asked for; a stray packet is not."""
     max_cache: int = Field(65_536, ge=1)
 
 
@@ -205,12 +205,11 @@ class MobilityRouter(Function[RoutingOptions]):
         asked = _unit(owner, destination)
         if asked in self._bound or asked in self._pending:
             return
-        if destination in owner.mobile_pool or (
-            hnp_of(source) in self._visitors and self._is_detour(owner)
-        ):
-            if self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
-                self._noticed.pop(asked, None)
-                yield from self._ask(asked, owner.lm, now)
+        visiting = hnp_of(source) in self._visitors and self._is_detour(owner)
+        worth_it = destination in owner.mobile_pool or visiting
+        if worth_it and self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
+            self._noticed.pop(asked, None)
+            yield from self._ask(asked, owner.lm, now)
 
     def _in_use_for_s(self, asked: IPv6Network, now: float) -> float:
         first, last = self._noticed.pop(asked, (now, now))

@@ -269,6 +269,12 @@ def test_the_access_router_learns_no_longer_lifetime_than_the_home_lm_gave(lm: V
     assert verdict(effects) == (BindingStatus.ACCEPTED, 8, [HNP1])
 
 
+def test_nor_a_longer_one_than_is_usual_here(lm: Visited) -> None:
+    asked = message(lm.receive("ar31", lm.update(HNP1)), BindingUpdate)
+    effects = lm.home_answers(asked, lifetime_s=LONGEST_LIFETIME_S)
+    assert verdict(effects) == (BindingStatus.ACCEPTED, BINDING_S, [HNP1])
+
+
 def test_its_own_lease_goes_on_beside_the_visiting_prefix(lm: Visited) -> None:
     """New sessions use this network's prefix (draft, 5), and for that no entry is needed."""
     assert verdict(lm.receive("ar31", lm.update())) == (0, LEASE_S, [HNP3])
