@@ -58,15 +58,15 @@ test: lint unit acceptance ## everything, from lint to acceptance tests on machi
 lint: setup ## style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
+	.venv/bin/mypy $(PYTHON_FOLDERS)
 	.venv/bin/yamllint --strict .
-	.venv/bin/ansible-lint --offline
+	.venv/bin/ansible-lint --offline -q
 
 unit: setup ## unit tests and simulations; no root, no machines
-	.venv/bin/pytest --numprocesses auto
+	$(PYTHON) -m pytest --numprocesses auto
 
 acceptance: setup ## tests on machines of their own lab
-	.venv/bin/pytest tests/kernel tests/acceptance
+	$(PYTHON) -m pytest tests/kernel tests/acceptance
 
 bench: setup ## how long things take; results in build/bench.json
-	$(PYTHON) -m pytest tests/bench
+	$(PYTHON) -m dmm_testbed.bench --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB)

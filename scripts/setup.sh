@@ -8,6 +8,10 @@ cd "$(dirname "$0")/.."
 
 PACKAGES=(
     iproute2          # ip
+    iputils-ping      # ping, for the tests in kernel namespaces; likewise the next three
+    nftables          # nft
+    procps            # sysctl
+    tcpdump
     python3-venv      # the virtual environment
     tshark            # dissects captures
     util-linux        # unshare, nsenter

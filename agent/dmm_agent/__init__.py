@@ -1,1 +1,1 @@
-"""The agent of the DMM testbed: one process a host, its mobility functions chosen by configuration."""
+"""The agent of the DMM testbed: one process a host, functions chosen by configuration."""

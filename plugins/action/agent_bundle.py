@@ -9,7 +9,15 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from dmm_testbed.machines import MachineError, bundle
+from dmm_testbed.machines import MachineError, bundle, interrupt
+
+_display = Display()
+
+
+def say(words: str) -> None:
+    """Show words at once; whoever dies in this leaves a lock behind that Ansible waits for."""
+    with interrupt.held_off():
+        _display.display(words)
 
 
 class ActionModule(ActionBase):
@@ -31,7 +39,7 @@ class ActionModule(ActionBase):
         )
         try:
             path, key = bundle.agent_bundle(
-                Path(arguments["source"]), Path(arguments["requirements"]), Display().display
+                Path(arguments["source"]), Path(arguments["requirements"]), say
             )
         except (MachineError, OSError) as error:
             raise AnsibleActionFail(str(error)) from None

@@ -9,10 +9,16 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from dmm_testbed.machines import MachineError, lab, state
+from dmm_testbed.machines import MachineError, interrupt, lab, state
 from dmm_testbed.machines.spec import LinkSpec, lab_spec
 
 _display = Display()
+
+
+def say(words: str) -> None:
+    """Show words at once; whoever dies in this leaves a lock behind that Ansible waits for."""
+    with interrupt.held_off():
+        _display.display(words)
 
 
 class ActionModule(ActionBase):
@@ -39,7 +45,8 @@ class ActionModule(ActionBase):
         )
         act = self._present if arguments["state"] == "present" else self._absent
         try:
-            return result | act(arguments)
+            with interrupt.cleaned_up():
+                return result | act(arguments)
         except MachineError as error:
             raise AnsibleActionFail(str(error)) from None
 
@@ -54,7 +61,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             plan = lab.plan(name, spec)
             return {"changed": plan.build, "running": not plan.build, "msg": plan.reason}
-        done = lab.up(name, spec, Path(arguments["agent_bundle"]), _display.display)
+        done = lab.up(name, spec, Path(arguments["agent_bundle"]), say)
         for warning in done.warnings:
             _display.warning(warning)
         return {"changed": done.build, "running": True, "msg": done.reason}

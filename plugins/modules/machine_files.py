@@ -47,6 +47,20 @@ options:
       validate:
         description: Command that must succeed before the file is replaced; C(%s) is a draft of it.
         type: str
+  trees:
+    description: Directories on the controller whose files, which must be text, are written too.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src:
+        description: Directory, in the role's C(files).
+        required: true
+        type: path
+      dest:
+        description: Absolute path.
+        required: true
+        type: path
   absent:
     description: Files that shall not be there.
     type: list
@@ -68,6 +82,11 @@ EXAMPLES = r"""
         group: bird
         mode: "0640"
     absent: [/etc/bird/bird6.conf]
+
+- name: Install a tool
+  machine_files:
+    trees:
+      - {src: local, dest: /usr/local}
 """
 
 RETURN = r"""

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from dmm_testbed.machines.testinfra_backend import machine
+from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.plain import plain_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dmm_testbed.topology.model import Role
 
 
 ROOT = Path(__file__).parents[2]
@@ -69,29 +72,10 @@ class Lab:
         """Testinfra's view of a machine."""
         return machine(self.name, name)
 
-    def hosts(self, group: str = "machines") -> list[str]:
-        """Names of the machines of an inventory group."""
-        listed = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "ansible-inventory"),
-                *("-i", f"inventory/{self.topology}.yml", "--list", "--yaml"),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "LAB": self.name},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return list(_group(yaml.safe_load(listed.stdout)["all"], group)["hosts"])
-
-
-def _group(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    for child, content in (tree.get("children") or {}).items():
-        if child == name:
-            return dict(content)
-        if found := _group(content or {}, name):
-            return found
-    return {}
+    def machines(self, *roles: Role) -> dict[str, dict[str, Any]]:
+        """All that is known of the machines with these roles, or of all, by name."""
+        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines.values()
+        return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,6 +9,7 @@ from dmm_agent.simulator.invariants import OnlyToWhoAsked, detours, disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ipaddress import IPv6Address
 
     from dmm_agent.simulator.world import World
 
@@ -22,6 +23,18 @@ def bindings(world: World, host: str) -> list[str]:
 def cache(world: World, host: str) -> dict[str, str]:
     rows = world.nodes[host].snapshot(world.now).get("cache", [])
     return {row["prefix"]: row["status"] for row in rows}
+
+
+def address(world: World, network: str) -> IPv6Address:
+    found = world.address(MN, network)
+    assert found is not None
+    return found
+
+
+def correspondent_below(world: World, access_router: str) -> IPv6Address:
+    found = world.plan.routers[access_router].correspondent
+    assert found is not None
+    return found
 
 
 def test_a_node_at_home_gets_a_prefix_and_leaves_no_entry(make_world: Callable[..., World]) -> None:
@@ -46,7 +59,7 @@ def test_after_a_move_the_home_lm_points_at_the_mr_and_that_one_at_the_access_ro
     assert bindings(world, "gw1") == [str(routers["gw3"].address)]
     assert bindings(world, "gw3") == [str(routers["ar31"].address)]
     mn = world.mobile_nodes[MN]
-    old, new = world.address(MN, "net1"), world.address(MN, "net3")
+    old, new = address(world, "net1"), address(world, "net3")
     by_address = {p.address: p for p in mn.prefixes.values()}
     assert by_address[old].preferred_until <= world.now < by_address[old].valid_until
     assert by_address[new].preferred_until > world.now
@@ -61,8 +74,8 @@ def test_first_packets_go_by_the_home_network_and_later_ones_directly(
     world.attach(MN, "ar11")
     world.start_session(MN, "net1", every_s=5)
     world.run(1)
-    hoa = world.address(MN, "net1")
-    correspondent = world.plan.routers["ar21"].correspondent
+    hoa = address(world, "net1")
+    correspondent = correspondent_below(world, "ar21")
     world.attach(MN, "ar31")
     world.run(0.1)
     world.traffic.from_node(world.mobile_nodes[MN], hoa, correspondent)
@@ -82,7 +95,7 @@ def test_a_move_inside_a_network_stays_inside(make_world: Callable[..., World]) 
     world.start_session(MN, "net1")
     world.run(2)
     world.attach(MN, "ar31")
-    world.run(1.5)
+    world.run(3)
     inside = {r.address for r in world.plan.routers.values() if r.network == "net3"}
     outside: list[object] = []
     world.observers.append(
@@ -146,8 +159,6 @@ def test_a_prefix_of_someone_else_is_refused(make_world: Callable[..., World]) -
     world.attach("mn2@dmm.example", "ar21")
     world.run(1)
     thief = world.mobile_nodes["mn2@dmm.example"]
-    world.traffic.from_node(
-        thief, world.address(MN, "net1"), world.plan.routers["ar31"].correspondent
-    )
+    world.traffic.from_node(thief, address(world, "net1"), correspondent_below(world, "ar31"))
     world.run(2)
     assert bindings(world, "gw1") == bindings(world, "gw2") == []

@@ -33,6 +33,10 @@ READ_AT_ONCE = 64
 
 NODES_PER_LINK = 16
 """Link-local addresses remembered a link; a node has one, a fault may bring more."""
+QUESTIONS = 10
+"""How often a link that came to life is asked who is there, unless somebody speaks before."""
+QUESTION_PAUSE_S = 0.1
+
 REPEAT_SOLICITED_S = 0.05
 REPEAT_UNSOLICITED_S = 1.0
 """The same sign of the same node is passed on once in this time."""
@@ -43,6 +47,7 @@ class _AccessLink:
     index: int = 0
     live: bool = False
     losses: int = 0
+    questions_left: int = 0
     link_layers: OrderedDict[IPv6Address, str] = field(default_factory=OrderedDict)
     """MAC addresses by link-local address, most recently heard last."""
     passed_on: dict[tuple[str, IPv6Address, bool], float] = field(default_factory=dict)
@@ -119,11 +124,21 @@ class AccessLinks:
             self._hear_all_groups(link)
         was_live, was_lost = access.live, link.losses != access.losses
         access.live, access.losses = link.live, link.losses
-        if link.live and (was_lost or not was_live):
-            self._send(link.name, icmpv6.listener_query(), icmpv6.ALL_NODES)
+        if not link.live:
+            access.questions_left = 0
+        elif was_lost or not was_live:
+            access.questions_left = QUESTIONS
+            self._ask(link.name, access)
         if was_live and (was_lost or not link.live):
             access.passed_on.clear()
             yield Detached(link.name)
+
+    def states(self) -> dict[str, str]:
+        """Of each access link whether it is missing, down or live."""
+        return {
+            name: "live" if link.live else "down" if link.index else "missing"
+            for name, link in self._links.items()
+        }
 
     def look(self, name: str) -> Iterator[Detached]:
         """Find out whether an access link lost its carrier unnoticed: call it on any sign of life.
@@ -134,6 +149,20 @@ class AccessLinks:
         link = None if access is None else self._look_up(access.index)
         if link is not None and link.name == name:
             yield from self.link_changed(link)
+
+    def ask_again(self) -> bool:
+        """Ask on links that came to life and stayed silent; returns whether any has not answered.
+
+        The first question often gets lost: the far end has a carrier before it is ready.
+        """
+        waiting = [(name, link) for name, link in self._links.items() if link.questions_left]
+        for name, access in waiting:
+            self._ask(name, access)
+        return any(access.questions_left for _, access in waiting)
+
+    def _ask(self, name: str, access: _AccessLink) -> None:
+        access.questions_left -= 1
+        self._send(name, icmpv6.listener_query(), icmpv6.ALL_NODES)
 
     def _hear_all_groups(self, link: Link) -> None:
         """Without it a real network card keeps other nodes' solicited-node groups from us."""
@@ -178,6 +207,7 @@ class AccessLinks:
             yield ProbeAnswered(name, link_layer)
         elif link_local is not None:
             solicited = heard.kind == icmpv6.ROUTER_SOLICITATION
+            access.questions_left = 0
             if self._is_news(access, link_layer, link_local, solicited=solicited):
                 yield Attached(name, link_layer, link_local, solicited)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import shutil
 import socket
 import struct
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from dmm_agent.dataplane.netlink import Netlink, Request
     from dmm_agent.dataplane.rtnetlink import KernelRoute, Rule
 
+log = logging.getLogger(__name__)
+
+CONF = Path("/proc/sys/net/ipv6/conf")
 SIOCGIFMTU = 0x8921
 DEFAULT_MTU = 1500
 SMALLEST_MTU, LARGEST_MTU = 1280, 65535
@@ -70,6 +74,8 @@ def bring_up(config: AgentConfig, netlink: Netlink, intercept: bool) -> Forwardi
         NetlinkError: the kernel does not answer.
     """
     _allow_segment_routing(config)
+    if Path(CONF, "all", "forwarding").read_text().strip() == "0":
+        log.warning("this host does not forward IPv6: set net.ipv6.conf.all.forwarding to 1")
     device = _tunnel_device(netlink, _tunnel_mtu(config.uplinks))
     plan = layout(config, device)
     _require(netlink, [put_route(route) for route in plan.routes])
@@ -141,7 +147,7 @@ def mobile_node_mtu(uplinks: Sequence[str]) -> int:
 
 
 def _tunnel_mtu(uplinks: Sequence[str]) -> int:
-    """The MTU that makes encapsulating routes fit the narrowest uplink exactly."""
+    """The MTU that makes this host's own packets fit the narrowest uplink exactly."""
     return min(_narrowest(uplinks) + ROUTING_HEADER_BYTES, LARGEST_MTU)
 
 
@@ -170,7 +176,7 @@ def _index_of(interface: str) -> int | None:
 def _allow_segment_routing(config: AgentConfig) -> None:
     """Needed by kernels that look at the sysctl before any seg6 work; access links stay closed."""
     for name in ("all", *config.uplinks):
-        switch = Path("/proc/sys/net/ipv6/conf", name, "seg6_enabled")
+        switch = Path(CONF, name, "seg6_enabled")
         try:
             if switch.read_text().strip() != "1":
                 switch.write_text("1\n")

@@ -20,7 +20,7 @@ OBSERVED_GROUP = 5
 INTERCEPTED_GROUP = 6
 
 OBSERVED_EVERY = "100ms"
-INTERCEPTED_EVERY = "1s"
+INTERCEPTED_EVERY = "100ms"
 SAMPLED_AT_ONCE = 4096
 """Most sources or destinations remembered as told; more wait their turn."""
 COMMAND_TIMEOUT_S = 30
@@ -90,7 +90,7 @@ def _access_rules(config: AgentConfig) -> list[str]:
     strange = f"iifname {links} ip6 saddr {{ 2000::/3, fc00::/7 }} fib saddr . iif oif missing"
     return [
         f"{strange} ip6 saddr != @observed update @observed {{ ip6 saddr }} "
-        f"log group {OBSERVED_GROUP} snaplen 40 queue-threshold 1",
+        f"log group {OBSERVED_GROUP} snaplen 40",
         f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} "
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
         f"{strange} counter drop",
@@ -108,7 +108,7 @@ def _interception_rules(config: AgentConfig) -> list[str]:
     key = f"ip6 daddr and {SUBNET}"
     tell = (
         f"{key} != @intercepted update @intercepted {{ {key} }} "
-        f"log group {INTERCEPTED_GROUP} snaplen 40 queue-threshold 1"
+        f"log group {INTERCEPTED_GROUP} snaplen 40"
     )
     return [
         f"{plain} ip6 daddr {pools} {tell}",

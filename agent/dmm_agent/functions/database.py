@@ -31,15 +31,15 @@ class Database:
         self._context = context
         self._notices = notices
         self.bindings = BindingTable(max_bindings)
+        self._untold: list[tuple[Binding | None, Binding | None, BindingUpdate | None]] = []
+        """Changes that others have yet to hear of: before, after, and what brought them about."""
 
     def is_ours(self, hnp: IPv6Network) -> bool:
         """Whether this LM is the one that serves the prefix (draft, 6: each its own data)."""
         home = self._context.directory.home_of(hnp)
         return home is not None and home.lm == self._context.address
 
-    def bind(
-        self, binding: Binding, now: float, displaced_by: BindingUpdate | None = None
-    ) -> Iterator[Effect]:
+    def bind(self, binding: Binding, displaced_by: BindingUpdate | None = None) -> Iterator[Effect]:
         """Add, move or prolong a binding; who relies on the place it moved from hears of it."""
         old = self.bindings.get(binding.hnp)
         self.bindings.put(binding)
@@ -61,10 +61,10 @@ class Database:
             BindingSet(binding.hnp, binding.location, home.mr if visiting and home else None)
         )
         if binding.home_lm is None:
-            yield from self._tell_others(old, binding, now, displaced_by)
+            self._untold.append((old, binding, displaced_by))
 
     def unbind(
-        self, hnp: IPv6Network, now: float, displaced_by: BindingUpdate | None = None
+        self, hnp: IPv6Network, displaced_by: BindingUpdate | None = None
     ) -> Iterator[Effect]:
         """End a binding for a reason known here, and tell those who rely on it."""
         old = self.bindings.get(hnp)
@@ -72,7 +72,7 @@ class Database:
             return
         yield from self.drop(hnp)
         if old.home_lm is None:
-            yield from self._tell_others(old, None, now, displaced_by)
+            self._untold.append((old, None, displaced_by))
 
     def drop(self, hnp: IPv6Network) -> Iterator[Effect]:
         """End a binding that is there, telling nobody outside this host."""
@@ -85,6 +85,12 @@ class Database:
     def expiry_timer(self, binding: Binding) -> SetTimer:
         """Wakes the owner with the key ``("expiry", hnp)`` when the binding's time is up."""
         return SetTimer(self._owner, ("expiry", binding.hnp), binding.expires_at)
+
+    def tell_others(self, now: float) -> Iterator[Effect]:
+        """Tell the rest of the world what changed; whoever waits for an answer comes first."""
+        for old, new, displaced_by in self._untold:
+            yield from self._tell_others(old, new, now, displaced_by)
+        self._untold.clear()
 
     def _tell_others(
         self,

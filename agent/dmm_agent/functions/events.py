@@ -85,7 +85,7 @@ class Observed:
 class Intercepted:
     """A packet passed that mobility routing has no location for yet, or whose location is in use.
 
-    Sampled: at most one for each destination prefix and second.
+    Sampled: at most ten a second for each destination prefix.
     """
 
     source: IPv6Address

@@ -76,7 +76,11 @@ class LocationManager(Function[LocationOptions]):
         self._updates = Updates(context, options, allocator, self._database, self._visitors)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
-        """Serve updates, queries and the answers to our own messages."""
+        """Serve updates, queries and the answers to our own messages; tell others last."""
+        yield from self._serve(event, now)
+        yield from self._database.tell_others(now)
+
+    def _serve(self, event: Event, now: float) -> Iterator[Effect]:
         match event:
             case Received(source, BindingUpdate() as update):
                 yield from self._updates.take(source, update, now)
@@ -95,7 +99,7 @@ class LocationManager(Function[LocationOptions]):
             case TimerFired(_, ("expiry", IPv6Network() as hnp)):
                 yield from self._expired(hnp, now)
             case LeaseEnded(hnp):
-                yield from self._database.unbind(hnp, now)
+                yield from self._database.unbind(hnp)
                 self._notices.forget(hnp)
             case _:
                 return
@@ -109,7 +113,7 @@ class LocationManager(Function[LocationOptions]):
             yield self._database.expiry_timer(binding)
             return
         yield from self._visitors.expired(binding, now)
-        yield from self._database.unbind(hnp, now)
+        yield from self._database.unbind(hnp)
 
     def _queried(self, source: IPv6Address, query: LocationQuery, now: float) -> Iterator[Effect]:
         """A router asks where a prefix is; whoever is told must hear when that changes."""

@@ -138,13 +138,13 @@ class Updates:
         remaining_s = lease.expires_at - now
         if source == lease.access_router:
             registration.accept(hnp, lifetime_of(remaining_s))
-            yield from self._database.unbind(hnp, now, displaced_by=update)
+            yield from self._database.unbind(hnp, displaced_by=update)
             return
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, remaining_s))
         registration.accept(hnp, lifetime_s)
         expires_at = now + lifetime_s
         binding = Binding(hnp, lease.mn_id, source, None, expires_at, expires_at)
-        yield from self._database.bind(binding, now, displaced_by=update)
+        yield from self._database.bind(binding, displaced_by=update)
 
     def _deregister(
         self, source: IPv6Address, update: BindingUpdate, hnps: list[IPv6Network], now: float

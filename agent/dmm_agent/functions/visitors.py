@@ -12,6 +12,7 @@ from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.proxy_messages import (
     SHORTEST_LIFETIME_S,
+    handoff_of,
     lifetime_of,
     prefixes_of,
     time_units_of,
@@ -20,6 +21,7 @@ from dmm_agent.functions.upstream import Upstream
 from dmm_agent.wire import (
     BindingRevocationAcknowledgement,
     BindingStatus,
+    Handoff,
     RevocationStatus,
     Timestamp,
 )
@@ -60,13 +62,18 @@ class Visitors:
             if known is None or home_remaining_s < SHORTEST_LIFETIME_S:
                 registration.waiting.add(hnp)
                 continue
-            if home_remaining_s < self._options.binding_lifetime_s * 2 / 3:
+            if home_remaining_s < self._refresh_below_s(registration):
                 refresh.append(hnp)
             yield from self._move(registration, known, now)
         update = registration.update
         yield from self._upstream.register(update, refresh, None, now)
         waiting = [hnp for hnp in hnps if hnp in registration.waiting]
         yield from self._upstream.register(update, waiting, registration, now)
+
+    def _refresh_below_s(self, registration: Registration) -> float:
+        """A refresh from below is the time to refresh above; a move is only when it cannot wait."""
+        refreshed = handoff_of(registration.update) == Handoff.UNCHANGED
+        return self._options.binding_lifetime_s * (2 / 3 if refreshed else 1 / 4)
 
     def _move(self, registration: Registration, known: Binding, now: float) -> Iterator[Effect]:
         home_expires_at = known.home_expires_at
@@ -81,7 +88,7 @@ class Visitors:
             expires_at=min(now + lifetime_s, home_expires_at),
             home_expires_at=home_expires_at,
         )
-        yield from self._database.bind(binding, now, displaced_by=registration.update)
+        yield from self._database.bind(binding, displaced_by=registration.update)
 
     def home_answered(
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
@@ -96,7 +103,7 @@ class Visitors:
             return
         for hnp in answered.accepted:
             if self._is_news(registration, hnp):
-                yield from self._home_points_here(hnp, answered, registration, now)
+                yield from self._home_points_here(hnp, answered, registration)
             else:
                 status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
                 registration.refuse(hnp, status)
@@ -111,7 +118,7 @@ class Visitors:
         return registration.time_units >= bindings.newest(hnp) and bindings.has_room(hnp)
 
     def _home_points_here(
-        self, hnp: IPv6Network, answered: Answered, registration: Registration, now: float
+        self, hnp: IPv6Network, answered: Answered, registration: Registration
     ) -> Iterator[Effect]:
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, answered.lifetime_s))
         registration.accept(hnp, lifetime_s)
@@ -124,7 +131,7 @@ class Visitors:
             expires_at=answered.asked_at + lifetime_s,
             home_expires_at=answered.expires_at,
         )
-        yield from self._database.bind(binding, now)
+        yield from self._database.bind(binding)
 
     def _refreshed(self, answered: Answered, now: float) -> Iterator[Effect]:
         """A home LM goes on pointing here, or does not any more."""
@@ -143,7 +150,7 @@ class Visitors:
             # A copy that came late or was overtaken says nothing of the ones after it.
             overtaken = time_units < self._database.bindings.newest(hnp)
             if not overtaken and answered.status != BindingStatus.TIMESTAMP_MISMATCH:
-                yield from self._database.unbind(hnp, now)
+                yield from self._database.unbind(hnp)
 
     def left(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before a home LM answered: the answer is not wanted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from dmm_agent.attachment.access import AccessLinks
+from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
 from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
@@ -27,9 +28,10 @@ from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from dmm_agent.attachment.links import Link
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.nflog import Sample
     from dmm_agent.runtime.executor import Functions
@@ -74,6 +76,7 @@ class Agent:
         self._timers = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
+        self._question: asyncio.TimerHandle | None = None
         self._intercepts = "mr" in config.functions
 
     async def run(self) -> None:
@@ -97,8 +100,9 @@ class Agent:
             self._open(stack)
             self._start(loop)
             await control.start()
+            gc.freeze()  # what start-up made stays: collections need not look at it again
             await stopped.wait()
-        self._journal.record(self._clock.now(), "stopped", {"uptime_s": self._clock.uptime_s()})
+            self._executor.note("stopped", {"uptime_s": round(self._clock.uptime_s(), 3)})
 
     # Opening
 
@@ -106,7 +110,7 @@ class Agent:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
         self._forwarding = bring_up(self._config, netlink, self._intercepts)
-        access = self._open_access(stack, netlink)
+        self._access = access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
             recorder = self._keep(stack, Recorder(self._record_path, self._config.address))
@@ -127,7 +131,7 @@ class Agent:
             self._watch(stack, access, lambda: self._hear(access))
             monitor = self._keep(stack, LinkMonitor())
             self._watch(stack, monitor, lambda: self._links_changed(monitor, access, netlink))
-            self._list_links(access, netlink)
+            self._follow(access, list_links(netlink))
 
     def _keep(self, stack: ExitStack, thing: ClosableT) -> ClosableT:
         stack.callback(thing.close)
@@ -179,7 +183,7 @@ class Agent:
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
         adopted = len(self._forwarding.stale())
-        self._journal.record(self._clock.now(), "started", {**fields, "adopted_routes": adopted})
+        self._executor.note("started", {**fields, "adopted_routes": adopted})
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
         self._arm()
@@ -196,17 +200,25 @@ class Agent:
 
     def _links_changed(self, monitor: LinkMonitor, access: AccessLinks, netlink: Netlink) -> None:
         links = monitor.read()
-        if links is None:
-            self._list_links(access, netlink)
-            return
+        self._follow(access, list_links(netlink) if links is None else links)
+
+    def _follow(self, access: AccessLinks, links: Iterable[Link]) -> None:
         for link in links:
             for event in access.link_changed(link):
                 self._executor.handle(event)
 
-    def _list_links(self, access: AccessLinks, netlink: Netlink) -> None:
-        for link in list_links(netlink):
-            for event in access.link_changed(link):
-                self._executor.handle(event)
+        self._ask_later(access)
+
+    def _ask_later(self, access: AccessLinks) -> None:
+        """Ask silent links again until they answer or the questions are used up."""
+
+        def ask() -> None:
+            self._question = None
+            if access.ask_again():
+                self._ask_later(access)
+
+        if self._question is None:
+            self._question = asyncio.get_running_loop().call_later(QUESTION_PAUSE_S, ask)
 
     def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
         for sample in nflog.read():
@@ -253,8 +265,15 @@ class Agent:
             **tables,
             "routes": lambda: self._forwarding.rows(),
             "events": self._journal.rows,
-            "counters": self._counters.rows,
+            "counters": self._count_rows,
         }
+
+    def _count_rows(self) -> list[dict[str, Any]]:
+        malformed = {} if self._access is None else self._access.malformed
+        return self._counters.rows() + [
+            {"group": "malformed_on_link", "key": link, "count": count}
+            for link, count in malformed.items()
+        ]
 
     def _table(self, name: str) -> Callable[[], list[dict[str, Any]]]:
         return lambda: self._functions.snapshot(self._clock.now()).get(name, [])
@@ -270,5 +289,6 @@ class Agent:
             "started_at_s": self._clock.started_at,
             "uptime_s": round(self._clock.uptime_s(), 3),
             "timers": len(self._timers),
+            "access_links": {} if self._access is None else self._access.states(),
             "entries": {name: len(tables.get(name, [])) for name in SNAPSHOT_TABLES},
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from typing import Any
 
 KEYS_PER_GROUP = 256
 OTHERS = "(others)"
@@ -21,7 +22,7 @@ class Counters:
             key = OTHERS
         counts[key] += amount
 
-    def rows(self) -> list[dict[str, object]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One row a count, for `dmmctl counters`."""
         return [
             {"group": group, "key": key, "count": count}

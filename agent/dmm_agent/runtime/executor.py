@@ -127,30 +127,42 @@ class Executor:
             self._forward(stale)
             prefixes = sorted(str(effect.route.prefix) for effect in stale)
             fields = {"routes": len(stale), "prefixes": prefixes[:32]}
-            self._journal.record(self._clock.now(), "swept", fields)
+            self.note("swept", fields)
+
+    def note(self, name: str, fields: dict[str, Any]) -> None:
+        """Record something that the agent itself did."""
+        self._record(Record(name, fields), self._clock.now())
+
+    def _record(self, record: Record, now: float) -> None:
+        self._counters.count("events", record.name)
+        self._journal.record(now, record.name, record.fields)
 
     def _execute(self, effects: Sequence[Effect], now: float) -> None:
-        """Forwarding first, in one exchange with the kernel: nobody is told before it works."""
+        """Forwarding first, in one exchange with the kernel: nobody is told before it works.
+
+        Writing down what happened comes last: it can wait, a node in a handover cannot.
+        """
         self._forward([e for e in effects if isinstance(e, Install | Remove)])
         for effect in effects:
-            match effect:
-                case Send(destination, message):
-                    self._report("send", self._messenger.send(destination, message))
-                case Advertise():
-                    self._report("advertise", self._advertise(effect))
-                case Probe():
-                    self._report("probe", self._probe(effect))
-                case SetTimer():
-                    self._timers.set(effect)
-                case CancelTimer():
-                    self._timers.cancel(effect)
-                case Record(name, fields):
-                    self._counters.count("events", name)
-                    self._journal.record(now, name, fields)
-                case Install() | Remove():
-                    pass
-                case Tell():
-                    self._report("tell", f"{effect} was meant for another function")
+            self._carry_out(effect)
+        for effect in effects:
+            if isinstance(effect, Record):
+                self._record(effect, now)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send(destination, message):
+                self._report("send", self._messenger.send(destination, message))
+            case Advertise():
+                self._report("advertise", self._advertise(effect))
+            case Probe():
+                self._report("probe", self._probe(effect))
+            case SetTimer():
+                self._timers.set(effect)
+            case CancelTimer():
+                self._timers.cancel(effect)
+            case Tell():
+                self._report("tell", f"{effect} was meant for another function")
 
     def _forward(self, effects: Sequence[Install | Remove]) -> None:
         if not effects:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.functions.events import Received
-from dmm_agent.wire import encode
+from dmm_agent.wire import EncodeError, encode
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address
     from pathlib import Path
 
     from dmm_agent.functions.events import Event
+
+log = logging.getLogger(__name__)
 
 LARGEST_FILE = 64 << 20
 """Octets after which the recorder stops."""
@@ -32,11 +35,14 @@ class Recorder:
         self._address = address
 
     def record(self, at_s: float, event: Event) -> None:
-        """Write one input."""
+        """Write one input; what cannot be written is logged and left out."""
         if self._file.tell() > LARGEST_FILE:
             return
-        line = {"at_s": at_s, "input": type(event).__name__, **self._fields(event)}
-        self._file.write(json.dumps(line, default=str) + "\n")
+        try:
+            line = {"at_s": at_s, "input": type(event).__name__, **self._fields(event)}
+            self._file.write(json.dumps(line, default=str) + "\n")
+        except (EncodeError, OSError) as error:
+            log.warning("an input was not recorded", extra={"fields": {"reason": str(error)}})
 
     def _fields(self, event: Event) -> dict[str, Any]:
         if isinstance(event, Received):

@@ -31,6 +31,9 @@ LARGEST_MESSAGE = 1 << 16
 READ_AT_ONCE = 64
 """Most messages taken in one go, so that a flood leaves the agent time for the rest."""
 
+NETWORK_CONTROL = 48 << 2
+"""Traffic class CS6, as routing protocols use it (RFC 4594, 3.2)."""
+
 UNSPECIFIED = IPv6Address("::")
 
 
@@ -76,6 +79,7 @@ class Signalling:
             NEXT_HEADER,
         )
         try:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, NETWORK_CONTROL)
             self._socket.bind((str(address), 0))
         except OSError:
             self._socket.close()

@@ -52,6 +52,7 @@ def packages_layer(progress: Callable[[str], None]) -> Path:
 def _build(file: Path, work: Path, trees: list[str], progress: Callable[[str], None]) -> None:
     progress(f"machine image: building it from {len(PACKAGES)} Debian packages, once")
     command = [
+        *("setpriv", "--pdeathsig", "KILL"),  # no build goes on without the one who waits for it
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc"),
         *("--propagation", "private", "sh", str(process.SCRIPTS / "image.sh")),
         *(str(file), str(work), _TMPFS_SIZE, " ".join(PACKAGES), *trees),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
+import subprocess
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyroute2.iproute.linux import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+
+from dmm_testbed.machines import process
+from dmm_testbed.machines.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dmm_testbed.machines.spec import Impairments, LabSpec, LinkSpec
 
 QUEUE_PACKETS = 10_000
 """What a delayed link holds at most; 10 000 full packets are 1.2 s at 100 Mbit/s."""
-_ABSENT = frozenset({errno.ENOENT, errno.EOPNOTSUPP})
+_ABSENT = ("qdisc kind is unknown", "No such file or directory", "Operation not supported")
 
 
 def connect(spec: LabSpec, pids: Mapping[str, int]) -> tuple[str, ...]:
@@ -29,27 +31,27 @@ def connect(spec: LabSpec, pids: Mapping[str, int]) -> tuple[str, ...]:
 
     Raises:
         NetlinkError: the kernel refuses a link.
+        MachineError: the kernel refuses a queue for another reason than having none of that kind.
     """
     with ExitStack() as stack:
-        sockets = {
-            name: stack.enter_context(IPRoute(netns=f"/proc/{pid}/ns/net"))
-            for name, pid in pids.items()
-        }
+        # The socket is in the user's namespace, the interfaces never are: a request names the
+        # namespace of either end.
+        socket = stack.enter_context(IPRoute())
         namespaces = {name: _open_namespace(stack, pid) for name, pid in pids.items()}
         for link in spec.links:
-            _add(link, sockets[link.ends[0]], namespaces[link.ends[1]])
-        impaired = [link for link in spec.links if link.impairments.any]
-        missing = {
-            word
-            for link in impaired
-            for own, peer in (link.ends, reversed(link.ends))
-            for word in impair(sockets[own], peer, link.impairments)
-        }
+            _add(link, socket, namespaces)
+    impaired = [link for link in spec.links if link.impairments.any]
+    missing = {
+        kind
+        for link in impaired
+        for own, peer in (link.ends, link.ends[::-1])
+        for kind in impair(pids[own], peer, link.impairments)
+    }
     return tuple(
-        f"this kernel has no {scheduler} queue: {what} of {_names(impaired)} cannot be emulated, "
+        f"this kernel has no {kind} queue: {what} of {_names(impaired)} cannot be emulated, "
         "packets pass as fast as the machine can"
-        for scheduler, what in (("netem", "delay and loss"), ("tbf", "the rate"))
-        if scheduler in missing
+        for kind, what in (("netem", "delay and loss"), ("tbf", "the rate"))
+        if kind in missing
     )
 
 
@@ -59,45 +61,40 @@ def link_layer_address(machine: str, peer: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
-def impair(socket: Any, interface: str, wanted: Impairments) -> list[str]:
-    """Make what an interface sends late, lossy or slow.
+def impair(pid: int, interface: str, wanted: Impairments) -> list[str]:
+    """Make what a machine's interface sends late, lossy or slow.
 
     Returns:
-        The queueing disciplines that would be needed and that this kernel lacks.
+        The kinds of queues that would be needed and that this kernel lacks.
+
+    Raises:
+        MachineError: the kernel refuses a queue for another reason.
     """
-    (index,) = socket.link_lookup(ifname=interface)
     missing = []
-    parent: dict[str, Any] = {}
+    place = ["root"]
     if wanted.delay_ms or wanted.loss_percent:
-        netem = {
-            "delay": round(wanted.delay_ms * 1000),
-            "loss": wanted.loss_percent,
-            "limit": QUEUE_PACKETS,
-        }
-        if _queue(socket, "netem", index, handle="1:", **netem):
-            parent = {"parent": "1:1"}
+        loss = ["loss", f"{wanted.loss_percent}%"] if wanted.loss_percent else []
+        netem = ["delay", f"{wanted.delay_ms}ms", *loss, "limit", str(QUEUE_PACKETS)]
+        if _queue(pid, interface, place, "1:", ["netem", *netem]):
+            place = ["parent", "1:1"]
         else:
             missing.append("netem")
     if wanted.rate_mbit:
-        bytes_per_second = round(wanted.rate_mbit * 1e6 / 8)
-        shaper = {
-            "rate": bytes_per_second,
-            "burst": max(bytes_per_second // 250, 10_000),
-            "latency": "100ms",
-        }
-        if not _queue(socket, "tbf", index, handle="2:", **parent, **shaper):
+        bits_per_second = round(wanted.rate_mbit * 1e6)
+        burst_bytes = max(bits_per_second // 8 // 250, 10_000)
+        tbf = ["rate", f"{bits_per_second}bit", "burst", f"{burst_bytes}b", "latency", "100ms"]
+        if not _queue(pid, interface, place, "2:", ["tbf", *tbf]):
             missing.append("tbf")
     return missing
 
 
-def _queue(socket: Any, kind: str, index: int, **options: object) -> bool:
-    try:
-        socket.tc("add", kind, index=index, **options)
-    except NetlinkError as error:
-        if error.code in _ABSENT:
-            return False
-        raise
-    return True
+def _queue(pid: int, interface: str, place: list[str], handle: str, options: list[str]) -> bool:
+    """Add a queueing discipline; says whether the kernel has it."""
+    command = ["tc", "qdisc", "add", "dev", interface, *place, "handle", handle, *options]
+    done = subprocess.run(process.enter(pid, command), capture_output=True, text=True, check=False)
+    if done.returncode and not any(words in done.stderr for words in _ABSENT):
+        raise MachineError(f"`{' '.join(command)}` failed: {' '.join(done.stderr.split())}")
+    return not done.returncode
 
 
 def _open_namespace(stack: ExitStack, pid: int) -> int:
@@ -106,22 +103,18 @@ def _open_namespace(stack: ExitStack, pid: int) -> int:
     return descriptor
 
 
-def _add(link: LinkSpec, socket: Any, far_namespace: int) -> None:
-    near, far = link.ends
-    socket.link(
-        "add",
-        ifname=far,
-        kind="veth",
-        mtu=link.mtu,
-        address=link_layer_address(near, far),
-        peer={
-            "ifname": near,
-            "net_ns_fd": far_namespace,
+def _add(link: LinkSpec, socket: IPRoute, namespaces: Mapping[str, int]) -> None:
+    near, far = (
+        {
+            "ifname": peer,
+            "net_ns_fd": namespaces[own],
             "mtu": link.mtu,
-            "address": link_layer_address(far, near),
-        },
+            "address": link_layer_address(own, peer),
+        }
+        for own, peer in (link.ends, link.ends[::-1])
     )
+    socket.link("add", kind="veth", **near, peer=far)
 
 
-def _names(links: list[LinkSpec]) -> str:
+def _names(links: Iterable[LinkSpec]) -> str:
     return ", ".join("-".join(link.ends) for link in links)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STATE = Path("/run/dmm-testbed")
 LOCK_WITHIN_S = 15.0
+FORGET_WITHIN_S = 5.0
 _LAB = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 
@@ -114,8 +115,20 @@ def recorded(lab: str) -> Record | None:
 
 
 def forget(lab: str) -> None:
-    """Remove all records of a lab."""
-    shutil.rmtree(directory(lab), ignore_errors=True)
+    """Remove all records of a lab.
+
+    Raises:
+        MachineError: something in there cannot be removed.
+    """
+    place = directory(lab)
+    deadline = time.monotonic() + FORGET_WITHIN_S
+    shutil.rmtree(place, ignore_errors=True)
+    while place.exists():
+        # The kernel may still be taking down mounts of machines that have just ended.
+        if time.monotonic() > deadline:
+            raise MachineError(f"{place} cannot be removed: see `ls -la {place}`")
+        time.sleep(0.05)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager

@@ -11,12 +11,14 @@ r"""A throw-away network of namespaces for tests: three networks, a mobile node,
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import socket
 import struct
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network
@@ -294,6 +296,43 @@ class Sniffer:
     def plain_udp(self) -> list[tuple[str, str]]:
         """(source, destination) of each plain UDP packet heard since."""
         return [(str(s), str(d)) for kind, s, d, _ in self.packets() if kind == 17]
+
+
+class Stream:
+    """Numbered packets from one socket to another, a few hundred a second."""
+
+    def __init__(self, sender: socket.socket, receiver: socket.socket) -> None:
+        self._sender, self._receiver = sender, receiver
+        self._receiver.setblocking(False)
+        self._received: list[int] = []
+        self.sent = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._sender.sendto(self.sent.to_bytes(4, "big"), self._receiver.getsockname()[:2])
+            self.sent += 1
+            time.sleep(0.002)
+            self._receive()
+
+    def _receive(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._received.append(int.from_bytes(self._receiver.recv(64), "big"))
+
+    def finish(self) -> list[int]:
+        """Stop; the numbers that arrived."""
+        self._stop.set()
+        self._thread.join()
+
+        def complete() -> bool:
+            self._receive()
+            return len(self._received) >= self.sent
+
+        until(complete, 1.0)
+        return self._received
 
 
 def goes(sender: socket.socket, receiver: socket.socket, text: bytes = b"hello") -> bool:

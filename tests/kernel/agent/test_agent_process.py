@@ -7,8 +7,7 @@ import os
 import socket
 import struct
 import subprocess
-import threading
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,16 +19,17 @@ from tests.kernel.agent.lab import (
     HNP3,
     PREFIX,
     ROUTER_LL,
+    Stream,
     inside,
+    ip,
     run,
     until,
 )
-from tests.kernel.agent.test_life_of_the_data_plane import drain, state
+from tests.kernel.agent.test_life_of_the_data_plane import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from ipaddress import IPv6Address, IPv6Network
-    from pathlib import Path
 
     from tests.kernel.agent.lab import Lab
 
@@ -72,30 +72,6 @@ def address_in(lab: Lab, prefix: IPv6Network) -> IPv6Address:
     return next(a for a in lab.addresses() if a in prefix)
 
 
-class Stream:
-    """Numbered packets from the correspondent to the mobile node, a few hundred a second."""
-
-    def __init__(self, lab: Lab, address: IPv6Address) -> None:
-        self.mn, self.cn = lab.udp("mn", address), lab.udp("cn", CN)
-        self.mn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.sent = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.cn.sendto(self.sent.to_bytes(4, "big"), self.mn.getsockname()[:2])
-            self.sent += 1
-            time.sleep(0.002)
-
-    def finish(self) -> list[int]:
-        """Stop; the numbers that arrived."""
-        self._stop.set()
-        self._thread.join()
-        return drain(self.mn)
-
-
 def test_a_plain_linux_host_configures_itself_and_keeps_its_address_through_a_move(
     lab: Lab, agents: dict[str, AgentProcess]
 ) -> None:
@@ -128,8 +104,23 @@ def test_a_node_that_does_not_solicit_is_asked_when_the_link_comes_up(
 ) -> None:
     del agents
     lab.attach("ar1")
-
     address_in(lab, HNP1)
+    lab.attach("ar3")
+    address_in(lab, HNP3)
+
+
+def test_where_uplinks_are_narrow_nodes_are_told_to_leave_room_for_the_tunnel(
+    lab: Lab, start: Callable[..., AgentProcess]
+) -> None:
+    ip("ar1", "link set gw1 mtu 1500")
+    for host in ("ar1", "gw1"):
+        start(host)
+    lab.attach("ar1")
+    lab.solicit()
+    address_in(lab, HNP1)
+
+    with inside("mn"):
+        assert Path("/proc/sys/net/ipv6/conf/radio0/mtu").read_text().strip() == "1460"
 
 
 def test_an_absence_shorter_than_the_kernel_announces_is_noticed(
@@ -161,7 +152,7 @@ def test_restarted_and_killed_agents_do_not_interrupt_traffic(
         return bool(agents["gw3"].ask("bindings"))
 
     assert until(tunnelled)
-    stream = Stream(lab, home)
+    stream = Stream(lab.udp("cn", CN), lab.udp("mn", home))
     for host in ("gw1", "gw2", "gw3", "ar3"):
         assert agents[host].stop() == 0
         agents[host].start()

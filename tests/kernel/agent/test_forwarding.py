@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
@@ -10,11 +11,13 @@ from tests.kernel.agent.lab import (
     CN,
     HNP1,
     HNP2,
+    LINKS,
     MN_LL,
     Lab,
     goes,
     icmp_errors,
     inside,
+    ip,
     run,
     until,
 )
@@ -111,6 +114,16 @@ def test_full_size_packets_of_an_access_link_fit_the_tunnel(lab: Lab) -> None:
     assert goes(mn, cn, bytes(1500 - 48))
 
 
+def test_full_size_packets_fit_uplinks_that_have_room_for_just_the_outer_header(lab: Lab) -> None:
+    for one, other, _ in LINKS[:3]:
+        for host, link in ((one, other), (other, one)):
+            ip(host, f"link set {link} mtu 1540")
+    visiting(lab)
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+
+    assert goes(cn, mn, bytes(1500 - 48))
+
+
 def test_two_caches_that_point_at_each_other_make_no_loop(lab: Lab) -> None:
     gw1, gw3, gw2 = Router("gw1"), Router("gw3"), Router("gw2")
     gw1.install(CacheRoute(HNP2, GW3))
@@ -187,8 +200,6 @@ def test_only_routers_of_the_directory_may_tunnel_to_us(lab: Lab, source: str) -
     with inside(sender):
         if source == "stranger":
             run("ip", "-6", "addr", "add", "2001:db8:99::1/128", "dev", "lo", "nodad")
-        import socket
-
         raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 41)
         if source == "stranger":
             raw.bind(("2001:db8:99::1", 0))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, goes, inside, run
+from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, Stream, goes, inside, run
 from tests.kernel.agent.routers import Router
 
 from dmm_agent.functions.effects import (
@@ -155,38 +152,14 @@ def test_no_packet_is_lost_while_routes_are_replaced_and_the_data_plane_is_broug
     gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
     mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
     assert goes(cn, mn)
-    stop = threading.Event()
-    sent = 0
-    mn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-
-    def stream() -> None:
-        nonlocal sent
-        while not stop.is_set():
-            cn.sendto(sent.to_bytes(4, "big"), mn.getsockname()[:2])
-            sent += 1
-            time.sleep(0.0005)
-
-    sender = threading.Thread(target=stream)
-    sender.start()
+    stream = Stream(cn, mn)
     for _ in range(5):
         Router("gw1")
         Router("ar1")
         for _ in range(20):
             gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
             ar1.install(Delivery(HNP1, "mn", MN_LL))
-    stop.set()
-    sender.join()
+    received = stream.finish()
 
-    assert sent > 100
-    assert drain(mn) == list(range(sent))
-
-
-def drain(receiver: socket.socket) -> list[int]:
-    """The numbers that have arrived."""
-    receiver.settimeout(0.2)
-    numbers = []
-    while True:
-        try:
-            numbers.append(int.from_bytes(receiver.recv(64), "big"))
-        except TimeoutError:
-            return numbers
+    assert stream.sent > 100
+    assert received == list(range(stream.sent))

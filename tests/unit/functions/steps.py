@@ -98,6 +98,10 @@ class Steps:
         }
         return proxy_binding_update(mn_id=mn_id, hnps=hnps or (ANY_PREFIX,), **given | changes)
 
+    def refresh(self, *hnps: IPv6Network, after_s: float = 0.0) -> BindingUpdate:
+        """Let time pass, then say that a node is still there."""
+        return self.update(*hnps, after_s=after_s, handoff=Handoff.UNCHANGED)
+
     def query(self, prefix: IPv6Network | str) -> LocationQuery:
         return LocationQuery(sequence=9, options=(HomeNetworkPrefix(IPv6Network(prefix)),))
 

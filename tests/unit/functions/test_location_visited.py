@@ -127,11 +127,19 @@ def test_a_move_inside_the_network_moves_all_prefixes_and_the_home_lm_hears_noth
 
 def test_the_home_lm_is_asked_again_before_its_time_is_up(lm: Visited) -> None:
     lm.visit("ar31")
-    effects = lm.receive("ar31", lm.update(HNP1, after_s=BINDING_S / 2))
+    effects = lm.receive("ar31", lm.refresh(HNP1, after_s=BINDING_S / 2))
     assert sent(effects) == [("BindingUpdate", "gw1"), ("BindingAcknowledgement", "ar31")]
     assert verdict(effects)[1] <= BINDING_S / 2, "no longer than the home LM is known to agree"
     effects = lm.home_answers(message(effects, BindingUpdate))
     assert lm.table("bindings")[0]["remaining_s"] > BINDING_S / 2 + 1
+
+
+def test_a_move_inside_the_network_is_not_told_at_home_unless_it_cannot_wait(lm: Visited) -> None:
+    lm.visit("ar31")
+    early = lm.receive("ar32", lm.update(HNP1, after_s=BINDING_S / 2))
+    assert sent(early) == [("BindingAcknowledgement", "ar32")]
+    late = lm.receive("ar31", lm.update(HNP1, after_s=BINDING_S / 3))
+    assert ("BindingUpdate", "gw1") in sent(late)
 
 
 def test_an_agreement_counts_from_when_it_was_asked_for(lm: Visited) -> None:
@@ -164,14 +172,14 @@ def test_a_refused_refresh_ends_the_entry_unless_only_the_copy_was_late(
     lm: Visited, *, status: int, is_kept: bool
 ) -> None:
     lm.visit("ar31")
-    refresh = message(lm.receive("ar31", lm.update(HNP1, after_s=30)), BindingUpdate)
+    refresh = message(lm.receive("ar31", lm.refresh(HNP1, after_s=30)), BindingUpdate)
     lm.home_answers(refresh, status=status, lifetime_s=0)
     assert bool(lm.locations()) is is_kept
 
 
 def test_a_refused_copy_that_was_overtaken_ends_nothing(lm: Visited) -> None:
     lm.visit("ar31")
-    overtaken = message(lm.receive("ar31", lm.update(HNP1, after_s=30)), BindingUpdate)
+    overtaken = message(lm.receive("ar31", lm.refresh(HNP1, after_s=30)), BindingUpdate)
     lm.receive("ar31", lm.update(HNP1, after_s=1))
     status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
     lm.home_answers(overtaken, status=status, lifetime_s=0)

@@ -106,8 +106,8 @@ def test_options_reach_the_functions_that_have_them_and_no_other(
         "while_resolving": "triangle",
         "forwarding": "encapsulate",
     }
-    assert gateway["functions"]["lm"]["binding_lifetime_s"] == 60
-    assert access_router["functions"]["proxy"]["binding_lifetime_s"] == 60
+    assert gateway["functions"]["lm"]["binding_lifetime_s"] == 120
+    assert access_router["functions"]["proxy"]["binding_lifetime_s"] == 120
 
 
 def test_the_allocator_gets_the_pool_and_the_blocks_of_its_network(
@@ -140,7 +140,7 @@ def test_a_section_of_a_function_wins_over_the_common_options(
     assert gateway is not None
     assert access_router is not None
     assert gateway["functions"]["lm"]["binding_lifetime_s"] == 600
-    assert access_router["functions"]["proxy"]["binding_lifetime_s"] == 60
+    assert access_router["functions"]["proxy"]["binding_lifetime_s"] == 120
 
 
 def test_a_central_placement_serves_every_network_where_mobile_nodes_attach(

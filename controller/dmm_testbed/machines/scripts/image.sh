@@ -13,14 +13,13 @@ shift 4
 overlay_root "$base" "" "$size" "$@"
 root=$base/root
 
-# /run is empty here; a resolv.conf that points into it must still be found.
+# The resolver's file may be in /run, which is empty here, or mounted by a container.
 resolver=$(readlink -f /etc/resolv.conf || true)
-case $resolver in
-/run/*)
+if [ -f "$resolver" ]; then
     mkdir -p "$root${resolver%/*}"
-    cp "$resolver" "$root$resolver"
-    ;;
-esac
+    [ -e "$root$resolver" ] || touch "$root$resolver"
+    mount -n --bind "$resolver" "$root$resolver"
+fi
 
 inside() {
     chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \

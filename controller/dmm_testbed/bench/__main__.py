@@ -1,0 +1,165 @@
+"""`python -m dmm_testbed.bench`: measures on a lab of its own and writes bench.json."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dmm_testbed.bench import floors, handovers, provisioning, speed
+from dmm_testbed.bench.figures import BenchError, Computer, Figures
+from dmm_testbed.bench.itinerary import itinerary
+from dmm_testbed.bench.table import print_figures
+from dmm_testbed.machines import MachineError
+from dmm_testbed.machines.runner import NamespaceRunner
+from dmm_testbed.measure.errors import MeasuringError
+from dmm_testbed.topology import InputError, load_topology
+from dmm_testbed.topology.profile import load_profile
+
+if TYPE_CHECKING:
+    from dmm_testbed.bench.figures import Handovers
+    from dmm_testbed.bench.handovers import Moved
+    from dmm_testbed.bench.itinerary import Itinerary, Kind
+    from dmm_testbed.topology import Topology
+
+EXIT_TROUBLE, EXIT_INTERRUPTED = 3, 130
+LONGEST_LAB_NAME = 16
+SUFFIX = "-bench"
+KINDS: tuple[Kind, ...] = ("away", "home", "within")
+
+
+def bench(
+    topology: Annotated[Path, typer.Option("--topology", "-t", help="Topology file.")] = Path(
+        "inventory/three-networks.yml"
+    ),
+    profile: Annotated[str, typer.Option("--profile", "-p", help="Name of the profile.")] = (
+        "distributed-query"
+    ),
+    lab: Annotated[
+        str, typer.Option("--lab", "-l", envvar="LAB", help="Name to make the lab's name from.")
+    ] = "dmm",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the figures go.")] = Path(
+        "build/bench.json"
+    ),
+    moves: Annotated[int, typer.Option(min=1, max=100, help="Moves of each kind.")] = 20,
+    rate: Annotated[float, typer.Option(min=50, max=1000, help="Packets a second each way.")] = 500,
+    stay: Annotated[float, typer.Option(min=0.5, max=10, help="Seconds between moves.")] = 1.5,
+    running: Annotated[
+        bool, typer.Option("--running", help="Measure moves on the lab LAB, which runs already.")
+    ] = False,
+) -> None:
+    """Measure how long making a lab takes, and how long its handovers take; needs root.
+
+    The lab is one of its own, called LAB-bench, and is taken away at the end.
+    """
+    console = Console()
+    try:
+        one = _Run(load_topology(topology), topology, profile, console)
+        name = lab if running else lab[: LONGEST_LAB_NAME - len(SUFFIX)] + SUFFIX
+        figures = one.measure(name, running=running, moves=moves, rate=rate, stay=stay)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(figures.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+    except (BenchError, InputError, MachineError, MeasuringError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        raise typer.Exit(EXIT_TROUBLE) from None
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    print_figures(figures, console)
+    console.print(f"figures: {out}", highlight=False)
+
+
+class _Run:
+    """One run of the benchmark, with its progress display."""
+
+    def __init__(
+        self, topology: Topology, topology_file: Path, profile: str, console: Console
+    ) -> None:
+        self.topology = topology
+        self.topology_file = topology_file
+        self.profile = profile
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        )
+
+    def measure(self, name: str, *, running: bool, moves: int, rate: float, stay: float) -> Figures:
+        began, began_s = datetime.now(UTC), time.monotonic()
+        load_before = os.getloadavg()[0]
+        profile = load_profile(Path("inventory/profiles") / f"{self.profile}.yml")
+        plan = itinerary(self.topology, profile, moves)
+        lab = provisioning.Lab(name, self.topology_file, self.profile, Path("build/bench"))
+        with self.progress:
+            try:
+                made = None
+                if not running:
+                    self._say("making the lab")
+                    made = provisioning.measure(lab, len(self.topology.machines), self._say)
+                travelled = self._travel(name, plan, rate, stay)
+                found = self._summarise(name, plan, travelled)
+                traffic = handovers.traffic(plan, rate, travelled)
+            finally:
+                if not running:
+                    self._say("taking the lab away")
+                    lab.play("destroy")
+            self._say("simulator and wire format")
+            fast = speed.measure()
+        return Figures(
+            topology=self.topology.name,
+            profile=self.profile,
+            started_at=began,
+            duration_s=time.monotonic() - began_s,
+            computer=Computer(
+                cores=os.cpu_count() or 0,
+                kernel=platform.release(),
+                load_before=load_before,
+                load_after=os.getloadavg()[0],
+            ),
+            provisioning=made,
+            traffic=traffic,
+            handovers=found,
+            speed=fast,
+        )
+
+    def _travel(self, name: str, plan: Itinerary, rate: float, stay: float) -> list[Moved]:
+        made = []
+        for number, tour in enumerate(plan.tours, start=1):
+            task = self.progress.add_task(f"moves {tour.title}", total=len(tour.legs))
+            mover = handovers.Mover(
+                self.topology,
+                plan,
+                NamespaceRunner(name),
+                packets_per_s=rate,
+                stay_s=stay,
+                moved=partial(self.progress.advance, task),
+            )
+            made += mover.tour(number, tour)
+        return made
+
+    def _summarise(self, name: str, plan: Itinerary, made: list[Moved]) -> tuple[Handovers, ...]:
+        anchor = plan.tours[0].legs[0].anchor
+        route_ms = floors.route_replace_ms(NamespaceRunner(name), anchor)
+        return tuple(
+            handovers.summarise(kind, [one for one in made if one.leg.kind == kind], route_ms)
+            for kind in KINDS
+            if any(one.leg.kind == kind for one in made)
+        )
+
+    def _say(self, line: str) -> None:
+        self.progress.console.print(line, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,153 @@
+"""The forwarding state of a host three times over: by its entries, by dmmctl, by its kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.dataplane import layout as places
+from dmm_agent.dataplane.rtnetlink import TABLE_LOCAL, TABLE_MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmm_agent.config import AgentConfig
+    from dmm_testbed.verify.running import AgentView
+
+VISITOR_TABLES = range(places.FIRST_VISITOR_TABLE, places.LAST_VISITOR_TABLE + 1)
+ENCAPSULATING = {
+    places.TABLE_BOUND: "BindingRoute",
+    places.TABLE_CACHE: "CacheRoute",
+    places.TABLE_SHORTCUT: "VisitorShortcut",
+}
+LEARNED = ("CacheRoute", "VisitorShortcut")
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """One piece of forwarding state; `to` is a link or a tunnel endpoint."""
+
+    kind: str
+    prefix: IPv6Network
+    to: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.prefix} to {self.to}"
+
+
+def by_dmmctl(view: AgentView) -> set[Route]:
+    """What the agent says is in the kernel."""
+    return {_row(row) for row in view.rows("routes")}
+
+
+def adopted(view: AgentView) -> set[Route]:
+    """Routes left by an earlier run of the agent, which keep traffic going until all is relearnt.
+
+    The agent takes out what nothing asked for a while after its start.
+    """
+    return {_row(row) for row in view.rows("routes") if row["adopted"]}
+
+
+def _row(row: dict[str, Any]) -> Route:
+    return Route(row["kind"], IPv6Network(row["prefix"]), row.get("link") or row["endpoint"])
+
+
+def by_kernel(view: AgentView) -> set[Route]:
+    """What `ip -6 route` and `ip -6 rule` show of the agent's, standing routes left out."""
+    homes = {
+        _table(row): row["segs"][0]
+        for row in view.kernel_routes
+        if _table(row) in VISITOR_TABLES and "segs" in row
+    }
+    found = set()
+    for row in view.kernel_routes:
+        table, prefix = _table(row), _network(row["dst"])
+        if "segs" in row and table in ENCAPSULATING:
+            found.add(Route(ENCAPSULATING[table], prefix, row["segs"][0]))
+        elif table == places.TABLE_BOUND and "gateway" in row:
+            found.add(Route("Delivery", prefix, row["dev"]))
+    for rule in view.kernel_rules:
+        table = _table(rule)
+        if rule["priority"] == places.RULE_VISITOR and table in homes:
+            found.add(Route("VisitorRoute", _network(rule["src"], rule["srclen"]), homes[table]))
+    return found
+
+
+def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
+    """What must be there because of bindings and attachments; for cached answers see `learned`."""
+    wanted = {
+        Route("Delivery", IPv6Network(prefix), row["link"])
+        for row in view.rows("attachments")
+        for prefix in row["prefixes"]
+    }
+    if "mr" not in config.functions:
+        return wanted
+    for row in view.rows("bindings"):
+        hnp = IPv6Network(row["hnp"])
+        wanted.add(Route("BindingRoute", hnp, row["location"]))
+        home = config.directory.home_of(hnp)
+        if row["visiting"] and home is not None:
+            wanted.add(Route("VisitorRoute", hnp, str(home.mr)))
+    return wanted
+
+
+def learned(view: AgentView) -> set[tuple[IPv6Network, str]]:
+    """Cached answers that steer packets."""
+    return {
+        (IPv6Network(row["prefix"]), row["location"])
+        for row in view.rows("cache")
+        if row["location"]
+    }
+
+
+def strangers(view: AgentView, config: AgentConfig) -> Iterator[str]:
+    """Routes and rules of ours in the kernel that neither an entry nor the configuration explains.
+
+    `by_kernel` covers those that come from entries; what is left must be the standing ones.
+    """
+    standing = {
+        (route.table, route.prefix) for route in places.layout(config, tunnel_device=0).routes
+    }
+    used = {_table(r) for r in view.kernel_rules if r["priority"] == places.RULE_VISITOR}
+    for row in view.kernel_routes:
+        table, prefix = _table(row), _network(row["dst"])
+        explained = (table, prefix) in standing or table in used
+        if not explained and not _from_an_entry(row):
+            yield f"route {prefix} in table {row['table']}"
+    priorities = {rule.priority for rule in places.layout(config, tunnel_device=0).rules}
+    for rule in view.kernel_rules:
+        if rule["priority"] not in {*priorities, places.RULE_VISITOR}:
+            yield f"rule {rule['priority']} from {rule['src']}"
+
+
+def missing(view: AgentView, config: AgentConfig) -> Iterator[str]:
+    """Standing routes and rules that should be there and are not."""
+    wanted = places.layout(config, tunnel_device=0)
+    there = {(_table(row), _network(row["dst"])) for row in view.kernel_routes}
+    for route in wanted.routes:
+        if (route.table, route.prefix) not in there:
+            yield f"route {route.prefix} in table {route.table}"
+    for priority in {rule.priority for rule in wanted.rules}:
+        expected = sum(rule.priority == priority for rule in wanted.rules)
+        shown = sum(rule["priority"] == priority for rule in view.kernel_rules)
+        if shown != expected:
+            yield f"{expected} rules of priority {priority}, got {shown}"
+
+
+def _from_an_entry(row: dict[str, Any]) -> bool:
+    table = _table(row)
+    delivers = table == places.TABLE_BOUND and "gateway" in row
+    return delivers or ("segs" in row and table in ENCAPSULATING)
+
+
+def _table(row: dict[str, Any]) -> int:
+    named = {"main": TABLE_MAIN, "local": TABLE_LOCAL}
+    name = row.get("table", "0")
+    return named.get(name) or int(name)
+
+
+def _network(prefix: str, length: int | None = None) -> IPv6Network:
+    if prefix == "default":
+        return IPv6Network("::/0")
+    return IPv6Network((prefix, length)) if length else IPv6Network(prefix)

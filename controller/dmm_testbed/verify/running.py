@@ -1,0 +1,176 @@
+"""What a running lab says of itself: its agents, its kernels and its mobile nodes, at one time."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.config import AgentConfig
+from dmm_testbed.machines.testinfra_backend import machine
+from dmm_testbed.topology.agent_config import agent_config
+from dmm_testbed.topology.model import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dmm_agent.config import Directory
+    from dmm_testbed.topology import Machine, Topology
+    from dmm_testbed.topology.profile import Profile
+
+AGENT_PROTOCOL = 77
+TABLES = ("status", "attachments", "bindings", "cache", "routes")
+BRIDGE = "radio0"
+THREADS = 4
+POLL_S = 0.25
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunningLab:
+    """A lab, and what topology and profile say of it."""
+
+    name: str
+    topology: Topology
+    profile: Profile
+
+    def host(self, name: str) -> Any:
+        """Testinfra's view of a machine."""
+        return machine(self.name, name)
+
+    @property
+    def agents(self) -> list[Machine]:
+        """The machines on which the profile places functions."""
+        return [m for m in self.topology.machines.values() if self.profile.on(m)]
+
+    @property
+    def mobile_nodes(self) -> tuple[Machine, ...]:
+        """All of them, switched on or off."""
+        return self.topology.with_role(Role.MOBILE_NODE)
+
+    def config(self, host: str) -> AgentConfig:
+        """What the agent of a host should have been told."""
+        return AgentConfig.model_validate(agent_config(self.topology, self.profile, host))
+
+    @property
+    def directory(self) -> Directory:
+        """Who serves which network, by topology and profile."""
+        return self.config(self.agents[0].name).directory
+
+    def owner(self, address: IPv6Address | str) -> Machine | None:
+        """The router with this loopback address."""
+        wanted = IPv6Address(address)
+        return next((m for m in self.topology.machines.values() if m.loopback == wanted), None)
+
+    def look(self) -> Snapshot:
+        """Ask everybody."""
+        agents = [m.name for m in self.agents]
+        nodes = [m.name for m in self.mobile_nodes]
+        with ThreadPoolExecutor(THREADS) as pool:
+            views = pool.map(lambda name: look_at_agent(self.host(name)), agents)
+            radios = pool.map(lambda name: look_at_node(self.host(name)), nodes)
+            return Snapshot(
+                dict(zip(agents, views, strict=True)), dict(zip(nodes, radios, strict=True))
+            )
+
+
+@dataclass(frozen=True)
+class AgentView:
+    """One agent's tables, and the routes and rules of its kernel."""
+
+    trouble: str = ""
+    """Why it does not answer, in its own words."""
+    tables: dict[str, Any] = field(default_factory=dict)
+    kernel_routes: Rows = field(default_factory=list)
+    kernel_rules: Rows = field(default_factory=list)
+
+    def rows(self, table: str) -> Rows:
+        """The rows of one of its tables; none if it does not answer."""
+        return list(self.tables.get(table, []))
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """Where a mobile node's radio is, and its addresses."""
+
+    at: str | None
+    switched_on: bool
+    addresses: Rows
+
+    def preferred(self) -> list[IPv6Address]:
+        """Addresses that a new connection can use."""
+        return [
+            IPv6Address(a["local"])
+            for a in self.addresses
+            if not a.get("deprecated") and not a.get("tentative")
+        ]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everybody's answers, within a second or two of each other."""
+
+    agents: dict[str, AgentView]
+    nodes: dict[str, NodeView]
+
+    def bindings(self, host: str) -> dict[IPv6Network, dict[str, Any]]:
+        """A host's location database by prefix."""
+        view = self.agents.get(host, AgentView())
+        return {IPv6Network(row["hnp"]): row for row in view.rows("bindings")}
+
+    def on(self) -> dict[str, NodeView]:
+        """The mobile nodes that are switched on and attached somewhere."""
+        return {name: view for name, view in self.nodes.items() if view.switched_on and view.at}
+
+
+@dataclass
+class Watch:
+    """Looks at the lab again for as long as something is amiss, once for all checks."""
+
+    lab: RunningLab
+    seen: Snapshot
+    deadline: float
+
+    def until_quiet(self, amiss: Callable[[Snapshot], Iterable[str]]) -> list[str]:
+        """What is still amiss when the time is up; the time is one for all checks."""
+        while True:
+            silent = [name for name, view in self.seen.agents.items() if view.trouble]
+            found = [f"nothing is known of {name}: its agent does not answer" for name in silent]
+            found += dict.fromkeys(amiss(self.seen))
+            if not found or time.monotonic() > self.deadline:
+                return found
+            time.sleep(POLL_S)
+            self.seen = self.lab.look()
+
+
+def look_at_agent(host: Any) -> AgentView:
+    """Ask an agent for all its tables, and its kernel for all that is the agent's."""
+    tables = {}
+    for table in TABLES:
+        asked = host.run(f"dmmctl {table} --json")
+        if asked.rc:
+            return AgentView(trouble=asked.stderr.strip() or f"exit code {asked.rc}")
+        tables[table] = json.loads(asked.stdout)
+    routes = host.check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
+    rules = json.loads(host.check_output("ip -json -6 rule show"))
+    own = [rule for rule in rules if rule.get("protocol") == str(AGENT_PROTOCOL)]
+    return AgentView("", tables, json.loads(routes or "[]"), own)
+
+
+def look_at_node(host: Any) -> NodeView:
+    """Ask a mobile node where it is."""
+    status = json.loads(host.check_output("dmm-radio status"))
+    # Older versions of iproute2 print empty objects for the other interfaces.
+    shown = json.loads(host.check_output(f"ip -json -6 address show dev {BRIDGE}") or "[]")
+    infos: Rows = [info for entry in shown for info in entry.get("addr_info", [])]
+    addresses = [info for info in infos if info.get("scope") == "global"]
+    return NodeView(status["to"], _is_up(host), addresses)
+
+
+def _is_up(host: Any) -> bool:
+    (link,) = json.loads(host.check_output(f"ip -json link show dev {BRIDGE}"))
+    return "UP" in link["flags"]

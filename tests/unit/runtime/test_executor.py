@@ -1,0 +1,188 @@
+"""Effects reach the world in the right order, and faults are survived."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dmm_agent.dataplane.forwarding import Failure
+from dmm_agent.functions.effects import (
+    Advertise,
+    BindingRoute,
+    CacheRoute,
+    CancelTimer,
+    Effect,
+    Install,
+    Probe,
+    Record,
+    Remove,
+    Send,
+    SetTimer,
+)
+from dmm_agent.functions.events import Detached, Event, Received, Started, TimerFired
+from dmm_agent.runtime.clock import Clock
+from dmm_agent.runtime.counters import Counters
+from dmm_agent.runtime.executor import Executor
+from dmm_agent.runtime.journal import Journal
+from dmm_agent.runtime.recorder import Recorder
+from dmm_agent.runtime.timers import Timers
+from dmm_agent.wire import Heartbeat, HeartbeatFlag, Message, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+PEER = IPv6Address("2001:db8:2::1")
+HNP = IPv6Network("2001:db8:1:8100::/64")
+HEARTBEAT = Heartbeat(7, HeartbeatFlag(0))
+
+
+class World:
+    """Functions, data plane, access links and peers that note what happens to them."""
+
+    def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
+        self.answer = answer
+        self.events: list[Event] = []
+        self.log: list[Any] = []
+        self.refuses = False
+        self.timers, self.journal, self.counters = Timers(), Journal(), Counters()
+
+    def executor(self, recorder: Recorder | None = None, *, access: bool = True) -> Executor:
+        return Executor(
+            self,
+            data_plane=self,
+            access=self if access else None,
+            messenger=self,
+            timers=self.timers,
+            clock=Clock(),
+            journal=self.journal,
+            counters=self.counters,
+            recorder=recorder,
+        )
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        del now
+        self.events.append(event)
+        return self.answer(event)
+
+    def snapshot(self, now: float) -> dict[str, list[dict[str, Any]]]:
+        del now
+        return {}
+
+    def apply(self, effects: Sequence[Install | Remove]) -> list[Failure]:
+        self.log.append(list(effects))
+        return [Failure(effect, "no") for effect in effects] if self.refuses else []
+
+    def stale(self) -> list[Remove]:
+        return [Remove(BindingRoute(HNP, PEER))]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return []
+
+    def advertise(self, effect: Advertise) -> str | None:
+        self.log.append(effect)
+        return None
+
+    def probe(self, effect: Probe) -> str | None:
+        self.log.append(effect)
+        return "no such link"
+
+    def send(self, destination: IPv6Address, message: Message) -> str | None:
+        self.log.append((destination, message))
+        return None
+
+    def counted(self, group: str) -> dict[object, object]:
+        return {r["key"]: r["count"] for r in self.counters.rows() if r["group"] == group}
+
+
+def test_forwarding_comes_first_and_in_one_exchange() -> None:
+    install, remove = Install(BindingRoute(HNP, PEER)), Remove(CacheRoute(HNP, PEER))
+    advertise = Advertise("mn", IPv6Address("fe80::1"), (), 30)
+    world = World(lambda _: [Send(PEER, HEARTBEAT), install, advertise, remove])
+
+    world.executor().handle(Started())
+
+    assert world.log == [[install, remove], (PEER, HEARTBEAT), advertise]
+
+
+def test_without_routes_the_kernel_is_left_alone() -> None:
+    world = World(lambda _: [Send(PEER, HEARTBEAT)])
+
+    world.executor().handle(Started())
+
+    assert world.log == [(PEER, HEARTBEAT)]
+
+
+def test_timers_come_back_to_the_function_that_set_them() -> None:
+    def answer(event: Event) -> list[Effect]:
+        if isinstance(event, Started):
+            cancelled: list[Effect] = [SetTimer("lm", "b", 0.0), CancelTimer("lm", "b")]
+            return [SetTimer("lm", "a", 0.0), *cancelled, SetTimer("lm", "c", 4e9)]
+        return []
+
+    world = World(answer)
+    executor = world.executor()
+    executor.handle(Started())
+    executor.fire_timers()
+
+    assert world.events[1:] == [TimerFired("lm", "a")]
+
+
+def test_a_function_that_fails_is_counted_and_the_next_event_is_served() -> None:
+    def answer(event: Event) -> list[Effect]:
+        if isinstance(event, Detached):
+            raise KeyError("a mistake in a plugin")
+        return [Record("fine", {"a": 1})]
+
+    world = World(answer)
+    executor = world.executor()
+    executor.handle(Detached("mn"))
+    executor.handle(Started())
+
+    assert world.counted("faults") == {"function": 1}
+    assert [(row["event"], row["a"]) for row in world.journal.rows()] == [("fine", 1)]
+    assert world.counted("events") == {"fine": 1}
+
+
+def test_what_the_world_refuses_is_counted() -> None:
+    world = World(lambda _: [Install(BindingRoute(HNP, PEER)), Probe("gone", PEER)])
+    world.refuses = True
+
+    world.executor().handle(Started())
+
+    assert world.counted("faults") == {"forwarding": 1, "probe": 1}
+
+
+def test_advertising_on_a_host_without_access_links_is_a_fault() -> None:
+    world = World(lambda _: [Advertise("mn", PEER, (), 1)])
+
+    world.executor(access=False).handle(Started())
+
+    assert world.counted("faults") == {"advertise": 1}
+
+
+def test_sweeping_removes_what_is_stale_and_says_so() -> None:
+    world = World(lambda _: [])
+
+    world.executor().sweep()
+
+    assert world.log == [[Remove(BindingRoute(HNP, PEER))]]
+    assert [row["prefixes"] for row in world.journal.rows()] == [[str(HNP)]]
+
+
+def test_inputs_are_recorded_so_that_they_can_be_replayed(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "inputs.jsonl", IPv6Address("2001:db8:1::1"))
+    executor = World(lambda _: []).executor(recorder)
+    executor.handle(Received(PEER, HEARTBEAT))
+    executor.handle(TimerFired("lm", ("lapse", HNP)))
+    recorder.close()
+
+    lines = [json.loads(line) for line in (tmp_path / "inputs.jsonl").read_text().splitlines()]
+    assert [line["input"] for line in lines] == ["Received", "TimerFired"]
+    assert decode(bytes.fromhex(lines[0]["message"])) == HEARTBEAT
+    assert lines[0]["source"] == str(PEER)
+    assert lines[1]["owner"] == "lm"
+    assert lines[0]["at_s"] == pytest.approx(lines[1]["at_s"], abs=1)
