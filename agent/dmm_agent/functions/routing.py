@@ -75,7 +75,7 @@ class RoutingOptions(Options):
     forwarding: Literal["encapsulate"] = "encapsulate"
     """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
     resolve_after_s: float = Field(0.0, ge=0, le=10)
-    """How long a destination must be in use before it is asked for; a stray packet is not."""
+    """Ask for a destination once it has been in use for this long, not for a stray packet."""
     max_cache: int = Field(65_536, ge=1)
 
 
@@ -205,13 +205,15 @@ class MobilityRouter(Function[RoutingOptions]):
         asked = _unit(owner, destination)
         if asked in self._bound or asked in self._pending:
             return
-        visiting = hnp_of(source) in self._visitors and self._is_detour(owner)
-        worth_it = destination in owner.mobile_pool or visiting
-        if worth_it and self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
+        from_visitor = hnp_of(source) in self._visitors
+        if destination not in owner.mobile_pool and not (from_visitor and self._is_detour(owner)):
+            return
+        if self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
             self._noticed.pop(asked, None)
             yield from self._ask(asked, owner.lm, now)
 
     def _in_use_for_s(self, asked: IPv6Network, now: float) -> float:
+        """For how long packets to a destination have been seen without a long pause."""
         first, last = self._noticed.pop(asked, (now, now))
         if now - last > IN_USE_S:
             first = now

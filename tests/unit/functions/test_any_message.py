@@ -30,7 +30,7 @@ from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from dmm_agent.functions.effects import Effect
     from dmm_agent.functions.events import Event
@@ -156,6 +156,12 @@ def answer_to(asked: wire.Message) -> wire.Message | None:
     return None
 
 
+def mixtures(one: Any, other: Any) -> Iterator[wire.Message]:
+    """A message with each of its fields in turn from another one."""
+    for field in dataclasses.fields(one):
+        yield dataclasses.replace(one, **{field.name: getattr(other, field.name)})
+
+
 class Peers(RuleBasedStateMachine):
     """A host with functions, and peers that send it whatever they like."""
 
@@ -209,9 +215,7 @@ class Peers(RuleBasedStateMachine):
             return
         if data.draw(st.booleans(), "changed"):
             other = data.draw(messages(self.steps.now).filter(lambda m: type(m) is type(answer)))
-            fields = [field.name for field in dataclasses.fields(answer)]
-            name = data.draw(st.sampled_from(fields), "field")
-            answer = dataclasses.replace(answer, **{name: getattr(other, name)})
+            answer = data.draw(st.sampled_from(list(mixtures(answer, other))), "mixture")
         self.over_the_wire(asked.destination, answer)
 
     @precondition(lambda self: self.timers)

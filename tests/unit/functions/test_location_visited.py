@@ -19,6 +19,7 @@ from steps import (
     prefixes,
     sent,
     timer,
+    updates,
     verdict,
 )
 
@@ -52,7 +53,11 @@ class Visited(Steps):
         self, asked: BindingUpdate, after_s: float = 0.1, sender: str = "gw1", **changes: Any
     ) -> list[Effect]:
         self.now += after_s
-        said = {"status": 0, "lifetime_s": BINDING_S, "hnps": prefixes(asked)} | changes
+        said: dict[str, Any] = {
+            "status": 0,
+            "lifetime_s": BINDING_S,
+            "hnps": prefixes(asked),
+        } | changes
         return self.receive(sender, acknowledge(asked, now=self.now, **said))
 
     def visit(self, access_router: str = "ar31", hnp: IPv6Network = HNP1) -> list[Effect]:
@@ -101,7 +106,7 @@ def test_prefixes_of_two_networks_wait_for_both_home_lms(lm: Visited) -> None:
     hnp2 = IPv6Network("2001:db8:2:8100::/64")
     effects = lm.receive("ar31", lm.update(HNP1, hnp2))
     assert sent(effects) == [("BindingUpdate", "gw1"), ("BindingUpdate", "gw2")]
-    first, second = (e.message for e in all_of(effects, type(effects[0])))
+    first, second = updates(effects)
     assert sent(lm.home_answers(first)) == []
     effects = lm.home_answers(second, sender="gw2", lifetime_s=20)
     assert verdict(effects) == (BindingStatus.ACCEPTED, 20, [HNP1, hnp2]), "the shorter lifetime"

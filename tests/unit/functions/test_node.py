@@ -48,11 +48,11 @@ class Chatty(Plain):
         yield Tell(BindingGone(HNP1))
 
 
-REGISTRY = FUNCTIONS | {function.name: function for function in (Plain, Needy, Chatty)}
+REGISTRY = {function.name: function for function in (*FUNCTIONS.values(), Plain, Needy, Chatty)}
 
 
-def build(host: str = "gw1", **functions: dict[str, Any]) -> Node:
-    config = PLAN.config(PLAN.routers[host], {})
+def build(**functions: dict[str, Any]) -> Node:
+    config = PLAN.config(PLAN.routers["gw1"], {})
     return build_node(config.model_copy(update={"functions": functions}), Random(1), REGISTRY)
 
 

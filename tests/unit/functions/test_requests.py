@@ -17,18 +17,19 @@ if TYPE_CHECKING:
 PEER = IPv6Address("2001:db8::1")
 
 
-def copy(attempt: int, now: float) -> LocationQuery:
+def make(attempt: int, now: float) -> LocationQuery:
     """Each copy says which one it is."""
     del now
     return LocationQuery(sequence=attempt)
 
 
 def start(requests: Requests, key: Hashable, patience: Patience) -> list[Effect]:
-    return list(requests.start(key, PEER, copy, patience, 0.0))
+    return list(requests.start(key, PEER, make, patience, 0.0))
 
 
 def attempts(effects: list[Effect]) -> list[int]:
-    return [send.message.sequence for send in all_of(effects, Send)]
+    copies = [send.message for send in all_of(effects, Send)]
+    return [copy.sequence for copy in copies if isinstance(copy, LocationQuery)]
 
 
 def test_copies_are_sent_with_growing_pauses_and_then_no_more() -> None:
