@@ -48,7 +48,8 @@ class Chatty(Plain):
         yield Tell(BindingGone(HNP1))
 
 
-REGISTRY = {function.name: function for function in (*FUNCTIONS.values(), Plain, Needy, Chatty)}
+OURS: tuple[type[Function[Any]], ...] = (Plain, Needy, Chatty)
+REGISTRY = {**FUNCTIONS, **{function.name: function for function in OURS}}
 
 
 def build(**functions: dict[str, Any]) -> Node:
