@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from running_lab import RunningLab, Watch
 
 from dmm_testbed.machines import MachineError, state
 from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.topology.profile import load_profile
+from dmm_testbed.verify.running import RunningLab, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from running_lab import Snapshot
+    from dmm_testbed.verify.running import Snapshot
 
 ROOT = Path(__file__).parents[2]
 SETTLES_WITHIN_S = 15.0

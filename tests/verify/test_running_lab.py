@@ -8,7 +8,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from forwarding_state import (
+from dmm_testbed.machines import state
+from dmm_testbed.topology.model import InterfaceKind, Role
+from dmm_testbed.verify.forwarding import (
     LEARNED,
     adopted,
     by_dmmctl,
@@ -18,18 +20,14 @@ from forwarding_state import (
     missing,
     strangers,
 )
-from location_state import attachments_elsewhere, disagreements
-from running_lab import THREADS
-
-from dmm_testbed.machines import state
-from dmm_testbed.topology.model import InterfaceKind, Role
+from dmm_testbed.verify.location import attachments_elsewhere, disagreements
+from dmm_testbed.verify.running import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from running_lab import RunningLab, Snapshot, Watch
-
     from dmm_testbed.topology import Machine
+    from dmm_testbed.verify.running import RunningLab, Snapshot, Watch
 
     Holds = Callable[[Callable[[Snapshot], Iterable[str]]], None]
     NothingAmiss = Callable[[Iterable[str]], None]

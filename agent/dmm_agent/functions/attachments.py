@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Advertise, AdvertisedPrefix
+from dmm_agent.functions.proxy_messages import MAX_PREFIXES
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
 
-MAX_PREFIXES = 64
-"""Most prefixes of one node that are served, asked for or known to be refused at a time."""
 REFUSAL_HOLD_S = 5.0
 """A prefix the LM refused is not asked for again for this long."""
 
@@ -57,7 +56,7 @@ class Attachment:
     def may_ask(self, hnp: IPv6Network, now: float) -> bool:
         """Whether a prefix that the node was seen to use is one to ask the LM for.
 
-        Whatever the node sends, no more than `MAX_PREFIXES` come of it.
+        Whatever the node sends, no more than `MAX_PREFIXES` are served, waiting or refused.
         """
         self.refused_until = {h: until for h, until in self.refused_until.items() if until > now}
         taken = {*self.prefixes, *self.waiting(), *self.refused_until}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dmm_agent.functions.attachments import MAX_PREFIXES, Attachment, ServedPrefix
+from dmm_agent.functions.attachments import Attachment, ServedPrefix
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
     Advertise,
@@ -38,6 +38,7 @@ from dmm_agent.functions.prefix import HNP_LENGTH, hnp_of
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
+    MAX_PREFIXES,
     node_of,
     prefixes_of,
     proxy_binding_update,

@@ -37,6 +37,11 @@ SHORTEST_LIFETIME_S = 4
 """The smallest one: 0 means de-registration."""
 
 
+MAX_PREFIXES = 64
+"""Most prefixes in one update, so that it and its answer fit into a message."""
+MAX_LINK_LAYER_OCTETS = 16
+
+
 def lifetime_of(remaining_s: float) -> int:
     """The largest lifetime a message can carry that is not more than what remains.
 
@@ -95,8 +100,10 @@ def acknowledge(
         *(HomeNetworkPrefix(hnp) for hnp in hnps),
         update.first(HandoffIndicator) or HandoffIndicator(0),
         update.first(AccessTechnologyType) or AccessTechnologyType(0),
-        *update.every(MobileNodeLinkLayerIdentifier),
     ]
+    link_layer = update.first(MobileNodeLinkLayerIdentifier)
+    if link_layer is not None and len(link_layer.identifier) <= MAX_LINK_LAYER_OCTETS:
+        options.append(link_layer)
     if bad_clock:
         options.append(Timestamp.at(now))
     elif time is not None:
@@ -111,8 +118,8 @@ def acknowledge(
 
 
 def prefixes_of(message: Message) -> list[IPv6Network]:
-    """The home network prefixes a message names, in its order."""
-    return [option.prefix for option in message.every(HomeNetworkPrefix)]
+    """The home network prefixes a message names, in its order, each once."""
+    return list(dict.fromkeys(option.prefix for option in message.every(HomeNetworkPrefix)))
 
 
 def node_of(message: Message) -> str:

@@ -74,6 +74,8 @@ class RoutingOptions(Options):
     """What happens to packets meanwhile: they go by the home network."""
     forwarding: Literal["encapsulate"] = "encapsulate"
     """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
+    resolve_after_s: float = Field(0.0, ge=0, le=10)
+    """Ask for a destination once it has been in use for this long, not for a stray packet."""
     max_cache: int = Field(65_536, ge=1)
 
 
@@ -115,6 +117,8 @@ class MobilityRouter(Function[RoutingOptions]):
         self._cache: OrderedDict[IPv6Network, Entry] = OrderedDict()
         self._requests = Requests(self.name, MAX_PENDING)
         self._pending: dict[IPv6Network, _Question] = {}
+        self._noticed: OrderedDict[IPv6Network, tuple[float, float]] = OrderedDict()
+        """Destinations in use that were not asked for yet: first and last sampled packet."""
         self._sequence = context.random.randrange(0x10000)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
@@ -201,10 +205,22 @@ class MobilityRouter(Function[RoutingOptions]):
         asked = _unit(owner, destination)
         if asked in self._bound or asked in self._pending:
             return
-        if destination in owner.mobile_pool or (
-            hnp_of(source) in self._visitors and self._is_detour(owner)
-        ):
+        from_visitor = hnp_of(source) in self._visitors
+        if destination not in owner.mobile_pool and not (from_visitor and self._is_detour(owner)):
+            return
+        if self._in_use_for_s(asked, now) >= self.options.resolve_after_s:
+            self._noticed.pop(asked, None)
             yield from self._ask(asked, owner.lm, now)
+
+    def _in_use_for_s(self, asked: IPv6Network, now: float) -> float:
+        """For how long packets to a destination have been seen without a long pause."""
+        first, last = self._noticed.pop(asked, (now, now))
+        if now - last > IN_USE_S:
+            first = now
+        self._noticed[asked] = (first, now)
+        if len(self._noticed) > MAX_PENDING:
+            self._noticed.popitem(last=False)
+        return now - first
 
     def _is_detour(self, owner: NetworkEntry) -> bool:
         """Whether a visitor's way by its home MR is a longer way to a network.

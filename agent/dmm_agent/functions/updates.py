@@ -13,6 +13,7 @@ from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Record, Send
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
+    MAX_PREFIXES,
     acknowledge,
     lifetime_of,
     node_of,
@@ -56,7 +57,9 @@ class Updates:
         window_s = self._options.timestamp_window_ms / 1000
         status = refusal(self._context, source, update, now, window_s)
         hnps = prefixes_of(update)
-        if status is not None:
+        if len(hnps) > MAX_PREFIXES:
+            yield _answer(source, update, BindingStatus.REASON_UNSPECIFIED, [], now)
+        elif status is not None:
             yield _answer(source, update, status, hnps, now)
         elif update.lifetime_s == 0:
             yield from self._deregister(source, update, hnps, now)

@@ -52,8 +52,13 @@ class Answered:
     accepted: tuple[IPv6Network, ...]
     refused: tuple[IPv6Network, ...]
     status: int
-    expires_at: float
-    """Until when the home LM points here for certain: its lifetime began once it was asked."""
+    lifetime_s: int
+    asked_at: float
+
+    @property
+    def expires_at(self) -> float:
+        """Until when the home LM points here for certain: as if its answer took no time."""
+        return self.asked_at + self.lifetime_s
 
 
 class Upstream:
@@ -147,7 +152,8 @@ class Upstream:
             accepted,
             refused,
             answer.status,
-            question.asked_at + answer.lifetime_s,
+            answer.lifetime_s,
+            question.asked_at,
         )
 
     def forget(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:

@@ -103,7 +103,6 @@ class Visitors:
             return
         for hnp in answered.accepted:
             if self._is_news(registration, hnp):
-                registration.accept(hnp, answer.lifetime_s)
                 yield from self._home_points_here(hnp, answered, registration)
             else:
                 status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
@@ -121,13 +120,15 @@ class Visitors:
     def _home_points_here(
         self, hnp: IPv6Network, answered: Answered, registration: Registration
     ) -> Iterator[Effect]:
+        lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, answered.lifetime_s))
+        registration.accept(hnp, lifetime_s)
         self._database.bindings.accept(hnp, registration.time_units)
         binding = Binding(
             hnp,
             registration.mn_id,
             registration.requester,
             answered.home_lm,
-            expires_at=answered.expires_at,
+            expires_at=answered.asked_at + lifetime_s,
             home_expires_at=answered.expires_at,
         )
         yield from self._database.bind(binding)

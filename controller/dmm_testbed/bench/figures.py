@@ -34,24 +34,23 @@ class Spread(_Record):
     """What no reactive scheme can go below on this computer, measured in the same run."""
     ratio: FiniteFloat | None = None
     """Median over floor."""
+    values: tuple[FiniteFloat | None, ...] = ()
+    """Each move's, in order; null where the event was not seen."""
 
 
 def spread(values: Iterable[float | None], floor: float | None = None) -> Spread:
     """Median and maximum of what was measured."""
-    known, missed = [], 0
-    for value in values:
-        if value is None:
-            missed += 1
-        else:
-            known.append(value)
+    each = tuple(values)
+    known = [value for value in each if value is not None]
     middle = median(known) if known else None
     return Spread(
         median=middle,
         maximum=max(known, default=None),
         measured=len(known),
-        missed=missed,
+        missed=len(each) - len(known),
         floor=floor,
         ratio=middle / floor if middle is not None and floor else None,
+        values=each,
     )
 
 

@@ -18,6 +18,7 @@ from dmm_agent.simulator.example import FUNCTIONS
 from dmm_agent.simulator.plan import make_plan
 from dmm_agent.wire import (
     BindingAcknowledgement,
+    BindingUpdate,
     Handoff,
     HomeNetworkPrefix,
     LocationQuery,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dmm_agent.functions.events import Event
-    from dmm_agent.wire import BindingUpdate, Message, Option
+    from dmm_agent.wire import Message, Option
 
 PLAN = make_plan(networks=3, access_routers=2, mobile_nodes=2)
 NOW = 1_700_000_000.0
@@ -90,13 +91,17 @@ class Steps:
     ) -> BindingUpdate:
         """Let time pass, then make a proxy binding update that is all right."""
         self.now += after_s
-        given = {
+        given: dict[str, Any] = {
             "sequence": 7,
             "handoff": Handoff.BETWEEN_MAGS,
             "time": Timestamp.at(self.now),
             "lifetime_s": 300,
         }
         return proxy_binding_update(mn_id=mn_id, hnps=hnps or (ANY_PREFIX,), **given | changes)
+
+    def refresh(self, *hnps: IPv6Network, after_s: float = 0.0) -> BindingUpdate:
+        """Let time pass, then say that a node is still there."""
+        return self.update(*hnps, after_s=after_s, handoff=Handoff.UNCHANGED)
 
     def query(self, prefix: IPv6Network | str) -> LocationQuery:
         return LocationQuery(sequence=9, options=(HomeNetworkPrefix(IPv6Network(prefix)),))
@@ -127,6 +132,11 @@ def message(effects: Iterable[Effect], kind: type[EffectT]) -> EffectT:
     found = [s.message for s in all_of(effects, Send) if isinstance(s.message, kind)]
     assert len(found) == 1, found
     return found[0]
+
+
+def updates(effects: Iterable[Effect]) -> list[BindingUpdate]:
+    """The binding updates that were sent."""
+    return [s.message for s in all_of(effects, Send) if isinstance(s.message, BindingUpdate)]
 
 
 def recorded(effects: Iterable[Effect]) -> list[str]:

@@ -7,8 +7,8 @@ from ipaddress import IPv6Network
 import pytest
 from steps import LEASE_S, MN1, MN2, NOW, Steps, address, all_of, one
 
-from dmm_agent.functions.allocator import Allocator, AllocatorOptions
-from dmm_agent.functions.effects import Tell
+from dmm_agent.functions.allocator import Allocator, AllocatorOptions, Lease
+from dmm_agent.functions.effects import Effect, Tell
 from dmm_agent.functions.events import LeaseEnded, TimerFired
 
 
@@ -27,36 +27,43 @@ def allocator() -> Allocator:
     return Allocator(function.context, options)
 
 
-def end(allocator: Allocator, hnp: str, now: float) -> list[object]:
+def lease(allocator: Allocator, mn_id: str, router: str, now: float = NOW) -> Lease:
+    """A lease that there must be."""
+    granted = allocator.lease(mn_id, address(router), now)
+    assert granted is not None
+    return granted
+
+
+def end(allocator: Allocator, hnp: str, now: float) -> list[Effect]:
     return list(allocator.handle(TimerFired("allocator", IPv6Network(hnp)), now))
 
 
 def test_a_node_gets_a_prefix_of_the_access_router_it_came_to(allocator: Allocator) -> None:
-    assert str(allocator.lease(MN1, address("ar11"), NOW).hnp) == "2001:db8:1:8100::/64"
-    assert str(allocator.lease(MN2, address("ar12"), NOW).hnp) == "2001:db8:1:8200::/64"
+    assert str(lease(allocator, MN1, "ar11").hnp) == "2001:db8:1:8100::/64"
+    assert str(lease(allocator, MN2, "ar12").hnp) == "2001:db8:1:8200::/64"
 
 
 def test_a_node_has_one_lease_in_a_network_wherever_in_it_it_goes(allocator: Allocator) -> None:
-    first = allocator.lease(MN1, address("ar11"), NOW)
-    again = allocator.lease(MN1, address("ar12"), NOW + 10)
+    first = lease(allocator, MN1, "ar11")
+    again = lease(allocator, MN1, "ar12", NOW + 10)
     assert again is first
     assert again.access_router == address("ar11"), "it is at home where its prefix is routed to"
     assert again.expires_at == NOW + 10 + LEASE_S
 
 
 def test_a_lease_ends_when_it_was_not_renewed(allocator: Allocator) -> None:
-    lease = allocator.lease(MN1, address("ar11"), NOW)
-    effects = end(allocator, "2001:db8:1:8100::/64", allocator.timer(lease).at_s)
-    assert one(effects, Tell).note == LeaseEnded(lease.hnp)
-    assert allocator.holder(lease.hnp) is None
+    granted = lease(allocator, MN1, "ar11")
+    effects = end(allocator, "2001:db8:1:8100::/64", allocator.timer(granted).at_s)
+    assert one(effects, Tell).note == LeaseEnded(granted.hnp)
+    assert allocator.holder(granted.hnp) is None
 
 
 def test_a_renewed_lease_goes_on_when_the_old_timer_comes_due(allocator: Allocator) -> None:
-    lease = allocator.lease(MN1, address("ar11"), NOW)
+    granted = lease(allocator, MN1, "ar11")
     allocator.lease(MN1, address("ar11"), NOW + 500)
     effects = end(allocator, "2001:db8:1:8100::/64", NOW + LEASE_S)
-    assert effects == [allocator.timer(lease)], "it looks again later"
-    assert allocator.holder(lease.hnp) is lease
+    assert effects == [allocator.timer(granted)], "it looks again later"
+    assert allocator.holder(granted.hnp) is granted
 
 
 def test_an_empty_block_refuses_and_another_one_goes_on(allocator: Allocator) -> None:
@@ -69,7 +76,7 @@ def test_an_empty_block_refuses_and_another_one_goes_on(allocator: Allocator) ->
 def test_there_are_never_more_leases_than_the_limit(allocator: Allocator) -> None:
     routers = ["ar11", "ar11", "ar12", "ar12"]
     leases = [allocator.lease(f"n{i}", address(r), NOW) for i, r in enumerate(routers)]
-    assert [lease is None for lease in leases] == [False, False, False, True]
+    assert [granted is None for granted in leases] == [False, False, False, True]
 
 
 def test_an_unknown_access_router_gets_nothing(allocator: Allocator) -> None:
@@ -82,8 +89,11 @@ def test_the_prefix_that_was_free_longest_is_leased_first(allocator: Allocator) 
         allocator.lease(i, address("ar11"), NOW)
     for hnp in ("2001:db8:1:8101::/64", "2001:db8:1:8100::/64"):
         end(allocator, hnp, NOW + LEASE_S)
-    leased = [allocator.lease(i, address("ar11"), NOW + LEASE_S) for i in "cd"]
-    assert [str(lease.hnp) for lease in leased] == ["2001:db8:1:8101::/64", "2001:db8:1:8100::/64"]
+    leased = [lease(allocator, i, "ar11", NOW + LEASE_S) for i in "cd"]
+    assert [str(granted.hnp) for granted in leased] == [
+        "2001:db8:1:8101::/64",
+        "2001:db8:1:8100::/64",
+    ]
 
 
 def test_other_events_are_nothing_to_it(allocator: Allocator) -> None:

@@ -69,8 +69,8 @@ def test_a_move_to_a_third_network_moves_the_entry_and_revokes_the_old_one(lm: S
     update = lm.update(HNP1, time=Timestamp.at(lm.now + 1))
     effects = lm.receive("gw2", update, after_s=1)
     assert sent(effects) == [
-        ("BindingRevocationIndication", "gw3"),
         ("BindingAcknowledgement", "gw2"),
+        ("BindingRevocationIndication", "gw3"),
     ]
     told = message(effects, BindingRevocationIndication)
     assert told.trigger == RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE

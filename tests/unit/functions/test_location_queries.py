@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, IPv6Network
 import pytest
 from steps import ANSWER_S, HNP1, LEASE_S, Steps, address, all_of, message, sent, timer
 
-from dmm_agent.functions.effects import Send
+from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.events import Received
 from dmm_agent.functions.notices import MAX_ASKERS
 from dmm_agent.functions.queries import NEGATIVE_LIFETIME_S
@@ -43,7 +43,7 @@ def said(answer: LocationAnswer) -> tuple[AnswerStatus, str, str | None]:
     return answer.status, str(prefix.prefix), str(location.address) if location else None
 
 
-def notified(effects: list[object]) -> list[str]:
+def notified(effects: list[Effect]) -> list[str]:
     return [host for kind, host in sent(effects) if kind == "UpdateNotification"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from steps import HNP1, HNP3, MN2, NOW, Steps, message, prefixes, sent, verdict
 
 from dmm_agent.functions.events import Received
-from dmm_agent.functions.proxy_messages import ANY_PREFIX
+from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES
 from dmm_agent.wire import (
     AccessTechnologyType,
     BindingAcknowledgement,
@@ -20,7 +20,9 @@ from dmm_agent.wire import (
     HomeNetworkPrefix,
     MobileNodeIdentifier,
     Timestamp,
+    encode,
 )
+from dmm_agent.wire.codec import LARGEST_OCTETS
 
 if TYPE_CHECKING:
     from dmm_agent.wire import Option
@@ -146,6 +148,26 @@ def test_a_full_database_refuses_new_prefixes_and_keeps_the_old() -> None:
     status, _, _ = verdict(lm.receive("gw3", lm.update(*second, mn_id=MN2, after_s=1)))
     assert status == BindingStatus.INSUFFICIENT_RESOURCES
     assert verdict(lm.receive("gw2", lm.update(HNP1, after_s=1)))[0] == BindingStatus.ACCEPTED
+
+
+def test_an_update_with_more_prefixes_than_an_answer_has_room_for_is_refused(lm: Steps) -> None:
+    hnps = list(IPv6Network("2001:db8:1:8100::/57").subnets(new_prefix=64))[: MAX_PREFIXES + 1]
+    effects = lm.receive("ar11", lm.update(*hnps, mn_id=f"{'x' * 240}@example"))
+    assert verdict(effects) == (BindingStatus.REASON_UNSPECIFIED, 0, [])
+
+
+def test_the_longest_answer_fits_into_a_message(lm: Steps) -> None:
+    hnps = list(IPv6Network("2001:db8:1:8100::/58").subnets(new_prefix=64))
+    update = lm.update(*hnps, mn_id="x" * 254, link_layer="02" * 16)
+    assert len(hnps) == MAX_PREFIXES
+    refused = answer(lm, update)
+    assert prefixes(refused) == hnps
+    assert len(encode(refused, IPv6Address("::1"), IPv6Address("::2"))) <= LARGEST_OCTETS
+
+
+def test_a_prefix_that_is_named_twice_is_one(lm: Steps) -> None:
+    lm.receive("ar11", lm.update())
+    assert verdict(lm.receive("gw3", lm.update(HNP1, HNP1, after_s=1)))[2] == [HNP1]
 
 
 def test_an_exhausted_pool_is_said(lm: Steps) -> None:

@@ -19,6 +19,7 @@ from steps import (
     prefixes,
     sent,
     timer,
+    updates,
     verdict,
 )
 
@@ -52,7 +53,11 @@ class Visited(Steps):
         self, asked: BindingUpdate, after_s: float = 0.1, sender: str = "gw1", **changes: Any
     ) -> list[Effect]:
         self.now += after_s
-        said = {"status": 0, "lifetime_s": BINDING_S, "hnps": prefixes(asked)} | changes
+        said: dict[str, Any] = {
+            "status": 0,
+            "lifetime_s": BINDING_S,
+            "hnps": prefixes(asked),
+        } | changes
         return self.receive(sender, acknowledge(asked, now=self.now, **said))
 
     def visit(self, access_router: str = "ar31", hnp: IPv6Network = HNP1) -> list[Effect]:
@@ -101,7 +106,7 @@ def test_prefixes_of_two_networks_wait_for_both_home_lms(lm: Visited) -> None:
     hnp2 = IPv6Network("2001:db8:2:8100::/64")
     effects = lm.receive("ar31", lm.update(HNP1, hnp2))
     assert sent(effects) == [("BindingUpdate", "gw1"), ("BindingUpdate", "gw2")]
-    first, second = (e.message for e in all_of(effects, type(effects[0])))
+    first, second = updates(effects)
     assert sent(lm.home_answers(first)) == []
     effects = lm.home_answers(second, sender="gw2", lifetime_s=20)
     assert verdict(effects) == (BindingStatus.ACCEPTED, 20, [HNP1, hnp2]), "the shorter lifetime"
@@ -127,11 +132,19 @@ def test_a_move_inside_the_network_moves_all_prefixes_and_the_home_lm_hears_noth
 
 def test_the_home_lm_is_asked_again_before_its_time_is_up(lm: Visited) -> None:
     lm.visit("ar31")
-    effects = lm.receive("ar31", lm.update(HNP1, after_s=BINDING_S / 2))
+    effects = lm.receive("ar31", lm.refresh(HNP1, after_s=BINDING_S / 2))
     assert sent(effects) == [("BindingUpdate", "gw1"), ("BindingAcknowledgement", "ar31")]
     assert verdict(effects)[1] <= BINDING_S / 2, "no longer than the home LM is known to agree"
     effects = lm.home_answers(message(effects, BindingUpdate))
     assert lm.table("bindings")[0]["remaining_s"] > BINDING_S / 2 + 1
+
+
+def test_a_move_inside_the_network_is_not_told_at_home_unless_it_cannot_wait(lm: Visited) -> None:
+    lm.visit("ar31")
+    early = lm.receive("ar32", lm.update(HNP1, after_s=BINDING_S / 2))
+    assert sent(early) == [("BindingAcknowledgement", "ar32")]
+    late = lm.receive("ar31", lm.update(HNP1, after_s=BINDING_S / 3))
+    assert ("BindingUpdate", "gw1") in sent(late)
 
 
 def test_an_agreement_counts_from_when_it_was_asked_for(lm: Visited) -> None:
@@ -164,14 +177,14 @@ def test_a_refused_refresh_ends_the_entry_unless_only_the_copy_was_late(
     lm: Visited, *, status: int, is_kept: bool
 ) -> None:
     lm.visit("ar31")
-    refresh = message(lm.receive("ar31", lm.update(HNP1, after_s=30)), BindingUpdate)
+    refresh = message(lm.receive("ar31", lm.refresh(HNP1, after_s=30)), BindingUpdate)
     lm.home_answers(refresh, status=status, lifetime_s=0)
     assert bool(lm.locations()) is is_kept
 
 
 def test_a_refused_copy_that_was_overtaken_ends_nothing(lm: Visited) -> None:
     lm.visit("ar31")
-    overtaken = message(lm.receive("ar31", lm.update(HNP1, after_s=30)), BindingUpdate)
+    overtaken = message(lm.receive("ar31", lm.refresh(HNP1, after_s=30)), BindingUpdate)
     lm.receive("ar31", lm.update(HNP1, after_s=1))
     status = BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
     lm.home_answers(overtaken, status=status, lifetime_s=0)
@@ -259,6 +272,12 @@ def test_the_access_router_learns_no_longer_lifetime_than_the_home_lm_gave(lm: V
     asked = message(lm.receive("ar31", lm.update(HNP1)), BindingUpdate)
     effects = lm.home_answers(asked, lifetime_s=8)
     assert verdict(effects) == (BindingStatus.ACCEPTED, 8, [HNP1])
+
+
+def test_nor_a_longer_one_than_is_usual_here(lm: Visited) -> None:
+    asked = message(lm.receive("ar31", lm.update(HNP1)), BindingUpdate)
+    effects = lm.home_answers(asked, lifetime_s=LONGEST_LIFETIME_S)
+    assert verdict(effects) == (BindingStatus.ACCEPTED, BINDING_S, [HNP1])
 
 
 def test_its_own_lease_goes_on_beside_the_visiting_prefix(lm: Visited) -> None:

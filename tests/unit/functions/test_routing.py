@@ -261,18 +261,24 @@ def test_questions_are_bounded_too(mr: Mr) -> None:
 # Notices (RFC 7077)
 
 
-def test_a_notice_drops_the_location_and_asks_again_if_it_is_in_use(mr: Mr) -> None:
+def test_after_a_notice_the_next_packet_asks_again(mr: Mr) -> None:
     mr.resolve(AnswerStatus.AWAY, "gw3")
     effects = mr.receive("gw1", mr.notice(), after_s=1)
     assert removed(effects) == [CacheRoute(HNP1, address("gw3"))]
-    assert sent(effects) == [("LocationQuery", "gw1"), ("UpdateNotificationAcknowledgement", "gw1")]
-    assert message(effects, UpdateNotificationAcknowledgement).sequence == 4
-
-
-def test_a_notice_about_an_idle_location_only_drops_it(mr: Mr) -> None:
-    mr.resolve(AnswerStatus.AWAY, "gw3")
-    effects = mr.receive("gw1", mr.notice(), after_s=10)
     assert sent(effects) == [("UpdateNotificationAcknowledgement", "gw1")]
+    assert message(effects, UpdateNotificationAcknowledgement).sequence == 4
+    assert sent(mr.packet(LOCAL, AWAY_NODE)) == [("LocationQuery", "gw1")]
+
+
+def test_a_flow_is_asked_about_once_it_has_lasted_long_enough() -> None:
+    mr = Mr(resolve_after_s=0.05)
+    assert sent(mr.packet(LOCAL, AWAY_NODE)) == []
+    assert sent(mr.packet(LOCAL, AWAY_NODE, after_s=0.1)) == [("LocationQuery", "gw1")]
+
+
+def test_stray_packets_far_apart_are_asked_nothing_about() -> None:
+    mr = Mr(resolve_after_s=0.05)
+    assert [sent(mr.packet(LOCAL, AWAY_NODE, after_s=10)) for _ in range(3)] == [[], [], []]
 
 
 def test_a_notice_while_asking_makes_it_ask_anew(mr: Mr) -> None:

@@ -10,7 +10,7 @@ from dmm_testbed.topology.model import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from running_lab import NodeView, RunningLab, Snapshot
+    from dmm_testbed.verify.running import NodeView, RunningLab, Snapshot
 
 MOST_STEPS = 8
 

@@ -49,6 +49,7 @@ class RunningLab:
 
     @property
     def mobile_nodes(self) -> tuple[Machine, ...]:
+        """All of them, switched on or off."""
         return self.topology.with_role(Role.MOBILE_NODE)
 
     def config(self, host: str) -> AgentConfig:
@@ -57,6 +58,7 @@ class RunningLab:
 
     @property
     def directory(self) -> Directory:
+        """Who serves which network, by topology and profile."""
         return self.config(self.agents[0].name).directory
 
     def owner(self, address: IPv6Address | str) -> Machine | None:
@@ -87,6 +89,7 @@ class AgentView:
     kernel_rules: Rows = field(default_factory=list)
 
     def rows(self, table: str) -> Rows:
+        """The rows of one of its tables; none if it does not answer."""
         return list(self.tables.get(table, []))
 
 

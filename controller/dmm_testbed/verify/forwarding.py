@@ -12,9 +12,8 @@ from dmm_agent.dataplane.rtnetlink import TABLE_LOCAL, TABLE_MAIN
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from running_lab import AgentView
-
     from dmm_agent.config import AgentConfig
+    from dmm_testbed.verify.running import AgentView
 
 VISITOR_TABLES = range(places.FIRST_VISITOR_TABLE, places.LAST_VISITOR_TABLE + 1)
 ENCAPSULATING = {

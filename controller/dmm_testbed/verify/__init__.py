@@ -1,0 +1,1 @@
+"""Comparing a running lab with its topology and profile, and its hosts with each other."""
