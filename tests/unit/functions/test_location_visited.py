@@ -53,12 +53,8 @@ class Visited(Steps):
         self, asked: BindingUpdate, after_s: float = 0.1, sender: str = "gw1", **changes: Any
     ) -> list[Effect]:
         self.now += after_s
-        said: dict[str, Any] = {
-            "status": 0,
-            "lifetime_s": BINDING_S,
-            "hnps": prefixes(asked),
-        } | changes
-        return self.receive(sender, acknowledge(asked, now=self.now, **said))
+        usual: dict[str, Any] = {"status": 0, "lifetime_s": BINDING_S, "hnps": prefixes(asked)}
+        return self.receive(sender, acknowledge(asked, now=self.now, **usual | changes))
 
     def visit(self, access_router: str = "ar31", hnp: IPv6Network = HNP1) -> list[Effect]:
         """A prefix of net1 arrives, and the home LM agrees."""

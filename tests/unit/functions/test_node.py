@@ -48,7 +48,12 @@ class Chatty(Plain):
         yield Tell(BindingGone(HNP1))
 
 
-REGISTRY = {function.name: function for function in (*FUNCTIONS.values(), Plain, Needy, Chatty)}
+REGISTRY: dict[str, type[Function[Any]]] = {
+    **FUNCTIONS,
+    "plain": Plain,
+    "needy": Needy,
+    "chatty": Chatty,
+}
 
 
 def build(**functions: dict[str, Any]) -> Node:
