@@ -165,14 +165,19 @@ class Visitors:
     def revoked(
         self, source: IPv6Address, indication: BindingRevocationIndication
     ) -> Iterator[Effect]:
-        """A home LM says that its prefix is not served here any more (RFC 5846, 3.4)."""
+        """A home LM says that its prefix is not served here any more (RFC 5846, 3.4).
+
+        A copy older than what was registered here is refused, unless the node has left: its old
+        access router may notice that only after the node has shown up elsewhere.
+        """
         time = indication.first(Timestamp)
         status = RevocationStatus.BINDING_DOES_NOT_EXIST
         for hnp in prefixes_of(indication):
             binding = self._database.bindings.get(hnp)
             if binding is None or binding.home_lm != source:
                 continue
-            if time is not None and time.units <= self._database.bindings.newest(hnp):
+            newest = self._database.bindings.newest(hnp)
+            if time is not None and not binding.leaving and time.units <= newest:
                 status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
                 continue
             status = RevocationStatus.SUCCESS

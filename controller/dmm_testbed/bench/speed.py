@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 SEED = 1
 NETWORKS, ACCESS_ROUTERS, MOBILE_NODES = 3, 2, 30
-MOVES = 200
-BETWEEN_MOVES_S = 0.5
+MOVES = 1000
+BETWEEN_MOVES_S = 0.1
+BETWEEN_PACKETS_S = 5.0
+"""Following a packet through the tables costs more than an event; few of them bring them about."""
 MEASURE_S = 2.0
 MAX_MESSAGES = 1000
 
@@ -50,7 +52,7 @@ def _simulate(observe: Callable[[Sent], None]) -> Rate:
     began = time.perf_counter()
     for mn_id in world.mobile_nodes:
         world.attach(mn_id, random.choice(routers))
-        world.start_session(mn_id, random.choice(networks))
+        world.start_session(mn_id, random.choice(networks), every_s=BETWEEN_PACKETS_S)
     for _ in range(MOVES):
         world.run(BETWEEN_MOVES_S)
         world.attach(random.choice(list(world.mobile_nodes)), random.choice(routers))

@@ -87,13 +87,11 @@ def test_the_prefix_that_was_free_longest_is_leased_first(allocator: Allocator) 
     """So that a node which still uses an old address collides as late as can be."""
     for i in "ab":
         allocator.lease(i, address("ar11"), NOW)
-    for hnp in ("2001:db8:1:8101::/64", "2001:db8:1:8100::/64"):
+    freed = ["2001:db8:1:8101::/64", "2001:db8:1:8100::/64"]
+    for hnp in freed:
         end(allocator, hnp, NOW + LEASE_S)
     leased = [lease(allocator, i, "ar11", NOW + LEASE_S) for i in "cd"]
-    assert [str(granted.hnp) for granted in leased] == [
-        "2001:db8:1:8101::/64",
-        "2001:db8:1:8100::/64",
-    ]
+    assert [str(granted.hnp) for granted in leased] == freed
 
 
 def test_other_events_are_nothing_to_it(allocator: Allocator) -> None:

@@ -53,12 +53,8 @@ class Visited(Steps):
         self, asked: BindingUpdate, after_s: float = 0.1, sender: str = "gw1", **changes: Any
     ) -> list[Effect]:
         self.now += after_s
-        said: dict[str, Any] = {
-            "status": 0,
-            "lifetime_s": BINDING_S,
-            "hnps": prefixes(asked),
-        } | changes
-        return self.receive(sender, acknowledge(asked, now=self.now, **said))
+        usual: dict[str, Any] = {"status": 0, "lifetime_s": BINDING_S, "hnps": prefixes(asked)}
+        return self.receive(sender, acknowledge(asked, now=self.now, **usual | changes))
 
     def visit(self, access_router: str = "ar31", hnp: IPv6Network = HNP1) -> list[Effect]:
         """A prefix of net1 arrives, and the home LM agrees."""
@@ -253,6 +249,19 @@ def test_a_revocation_that_the_nodes_return_has_overtaken_is_refused(lm: Visited
     answer = message(effects, BindingRevocationAcknowledgement)
     assert answer.status == RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
     assert lm.locations() == {str(HNP1): "ar31"}
+
+
+def test_a_node_that_has_left_is_let_go_however_late_its_old_access_router_noticed(
+    lm: Visited,
+) -> None:
+    """The link's loss is noticed after the node has come home, and bears the newer time."""
+    lm.visit("ar31")
+    came_home = lm.now + 1
+    lm.receive("ar31", lm.update(HNP1, lifetime_s=0, after_s=1.01))
+    effects = lm.receive("gw1", revocation(came_home))
+    answer = message(effects, BindingRevocationAcknowledgement)
+    assert answer.status == RevocationStatus.SUCCESS
+    assert lm.locations() == {}
 
 
 def test_a_revocation_of_what_is_not_here_is_answered_so(lm: Visited) -> None:

@@ -48,8 +48,12 @@ class Chatty(Plain):
         yield Tell(BindingGone(HNP1))
 
 
-OURS: tuple[type[Function[Any]], ...] = (Plain, Needy, Chatty)
-REGISTRY = {**FUNCTIONS, **{function.name: function for function in OURS}}
+REGISTRY: dict[str, type[Function[Any]]] = {
+    **FUNCTIONS,
+    "plain": Plain,
+    "needy": Needy,
+    "chatty": Chatty,
+}
 
 
 def build(**functions: dict[str, Any]) -> Node:

@@ -38,6 +38,7 @@ class RoutingOptions(Options):
     interception: Literal["gateway"] = "gateway"
     resolution: Literal["query", "push", "none"] = "query"
     while_resolving: Literal["triangle", "hold"] = "triangle"
+    resolve_after_s: float = 0.0
     forwarding: Literal["encapsulate"] = "encapsulate"
 
 

@@ -104,6 +104,7 @@ def test_options_reach_the_functions_that_have_them_and_no_other(
         "interception": "gateway",
         "resolution": "query",
         "while_resolving": "triangle",
+        "resolve_after_s": 0.05,
         "forwarding": "encapsulate",
     }
     assert gateway["functions"]["lm"]["binding_lifetime_s"] == 120
