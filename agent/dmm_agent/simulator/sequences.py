@@ -1,0 +1,61 @@
+"""`python -m dmm_agent.simulator.sequences`: who says what to whom in each phase of a node's life.
+
+Plays a node's life on a network that loses nothing and prints the messages, for docs/signalling.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.simulator.example import example_world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmm_agent.simulator.world import Sent, World
+
+NODE = "mn1@dmm.example"
+PHASES = (
+    ("attach at home", "ar11"),
+    ("move to another network", "ar31"),
+    ("move inside that network", "ar32"),
+    ("return home", "ar11"),
+)
+SHORT_NAMES = {
+    "BindingUpdate": "PBU",
+    "BindingAcknowledgement": "PBA",
+    "BindingRevocationIndication": "BRI",
+    "BindingRevocationAcknowledgement": "BRA",
+    "UpdateNotification": "UPN",
+    "UpdateNotificationAcknowledgement": "UPA",
+    "LocationQuery": "Query",
+    "LocationAnswer": "Answer",
+}
+
+
+def sequences() -> Iterator[str]:
+    """The phases, a line for each message."""
+    world = example_world(options={})
+    heard: list[Sent] = []
+    world.observers.append(heard.append)
+    for title, access_router in PHASES:
+        heard.clear()
+        world.attach(NODE, access_router)
+        world.run(4)
+        yield f"{title}: {len(heard)} messages"
+        yield from (f"  {_line(world, sent)}" for sent in heard)
+        world.start_session(NODE, "net1", every_s=0.3)
+        world.run(2)
+
+
+def _line(world: World, sent: Sent) -> str:
+    source = world.plan.by_address[sent.source].name
+    destination = world.plan.by_address[sent.destination].name
+    name = SHORT_NAMES[type(sent.message).__name__]
+    update = name == "PBU" and sent.message.lifetime_s == 0
+    return f"{source:>4} -> {destination:<4}  {name}{' (lifetime 0)' if update else ''}"
+
+
+if __name__ == "__main__":
+    for line in sequences():
+        print(line)
