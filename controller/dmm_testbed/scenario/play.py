@@ -66,7 +66,8 @@ class Player:
         self._sessions: dict[str, Session] = {}
         self._collected: dict[str, tuple[Session, Journals]] = {}
         nodes = topology.with_role(Role.MOBILE_NODE)
-        self._at = {node.name: node.mobile.attach for node in nodes if node.mobile}
+        self._starts = {node.name: node.mobile.attach for node in nodes if node.mobile}
+        self._at = dict(self._starts)
         self._began = datetime.now(UTC)
         self._agents = [
             m.name
@@ -82,10 +83,9 @@ class Player:
         Raises:
             MeasuringError: a node gets no address, or a capture does not start.
         """
-        for node, start in self._at.items():
+        for node, start in self._starts.items():
             self.say(f"{node} starts at {start}")
-            radio.wake(self.runner, node)
-            radio.move(self.runner, node, start)
+            self._place(node, start)
             self._home_address(node)
         self._agents = [host for host in self._agents if self._has_agent(host)]
         self._capture.start()
@@ -134,11 +134,18 @@ class Player:
         return found
 
     def abandon(self) -> None:
-        """Leave nothing running, whatever state the run is in."""
+        """Leave nothing running and every node where it starts, whatever state the run is in."""
         for session in self._sessions.values():
             with suppress(MeasuringError):
                 session.stop()
         self._capture.abandon()
+        for node, start in self._starts.items():
+            with suppress(MeasuringError):
+                self._place(node, start)
+
+    def _place(self, node: str, access_router: str) -> None:
+        radio.wake(self.runner, node)
+        radio.move(self.runner, node, access_router)
 
     # Pieces of a step
 
