@@ -83,7 +83,9 @@ def _build_dependencies(
 def _build_bundle(file: Path, work: Path, dependencies: Path, source: Path, key: str) -> None:
     subprocess.run(["tar", "-xf", str(dependencies), "-C", str(work)], check=True)
     tree = work / "dmm-agent"
-    _pip("--no-deps", "--no-build-isolation", "--upgrade", str(source), target=work)
+    # An absolute path, and no index: pip takes a bare `agent` for the name of somebody's package.
+    local = ("--no-deps", "--no-index", "--no-build-isolation", "--upgrade")
+    _pip(*local, str(source.resolve()), target=work)
     commands = tree / "bin"
     commands.mkdir(exist_ok=True)
     for old in commands.iterdir():
