@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from dmm_testbed.machines import bundle, cache
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[3]
 
