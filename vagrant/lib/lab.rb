@@ -75,8 +75,13 @@ module DMM
     def initialize(choices)
       @choices = choices
       @plan = DMM.ask("plan", "--topology", topology_file, "--lab", name)
-      @libvirt_uri = own_libvirtd
       @mutex = Mutex.new
+      return @libvirt_uri = own_libvirtd unless DMM.making_machines?
+
+      check # before anything is started
+      @libvirt_uri = own_libvirtd
+      maker = Process.pid
+      at_exit { forget_unless_needed if Process.pid == maker } # when none could be made
     end
 
     # How SSH gets into the network namespace of the testbed's own libvirtd.
@@ -112,26 +117,23 @@ module DMM
 
     # Whether guests run by software emulation; decided when the first machine is made.
     def emulated?
-      @choices["emulated"] = check("libvirt")["emulated"] if DMM.making_machines? && !@choices.key?("emulated")
+      @choices["emulated"] = check["emulated"] if DMM.making_machines? && !@choices.key?("emulated")
       @choices["emulated"]
     end
 
     # Before machines are made: is there a box, is the computer large enough, does KVM work?
-    def check(provider)
-      @mutex.synchronize do
-        @check ||= begin
-          need_box
-          hardware = provider == "libvirt" ? "--no-hardware" : "--hardware"
-          DMM.ask("check", hardware, "--topology", topology_file, "--lab", name)
-        end
+    def check
+      @check ||= begin
+        need_box
+        hardware = DMM.libvirt? ? "--no-hardware" : "--hardware"
+        DMM.ask("check", hardware, "--topology", topology_file, "--lab", name)
       end
     end
 
     # Says once what is going to be made, and notes down what was chosen.
     def begin(machine)
-      found = check(machine.provider_name.to_s)
       @mutex.synchronize do
-        machine.env.ui.info("Lab #{name}: #{found["say"]}.") unless @begun
+        machine.env.ui.info("Lab #{name}: #{check["say"]}.") unless @begun
         @begun = true
         remember
       end

@@ -10,7 +10,7 @@ module DMM
     def self.link(nic)
       {
         auto_config: false,
-        mac: nic["mac"],
+        mac: nic["mac"].delete(":"), # as both providers take it
         libvirt__network_name: nic["network"],
         libvirt__forward_mode: "none",
         libvirt__dhcp_enabled: false,

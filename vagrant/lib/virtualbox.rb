@@ -17,9 +17,8 @@ module DMM
       provider.linked_clone = true
       provider.customize ["modifyvm", :id, "--groups", "/dmm-#{lab.name}"]
       provider.customize ["modifyvm", :id, "--chipset", adapters > MOST_NICS_OF_PIIX3 ? "ich9" : "piix3"]
-      machine["nics"].each_with_index do |nic, index|
-        adapter = index + 2
-        provider.customize ["modifyvm", :id, "--macaddress#{adapter}", nic["mac"].delete(":").upcase]
+      machine["nics"].each_index do |index|
+        adapter = index + 2 # the first one is Vagrant's own
         # A mobile node's ports and an access router's shared address are not the adapter's own.
         provider.customize ["modifyvm", :id, "--nicpromisc#{adapter}", "allow-all"]
         provider.customize ["modifyvm", :id, "--cableconnected#{adapter}", "on"]
