@@ -103,7 +103,7 @@ acceptance: setup ## tests on machines of their own lab
 
 test-vm: ## the acceptance tests, and what only VMs can do, on six VMs made by Vagrant
 	$(MAKE) MACHINES=vagrant setup box
-	$(PYTHON) -m pytest --machines vagrant --lab-topology small tests/acceptance tests/vm
+	$(PYTHON) -m pytest --machines vagrant --lab-topology small -rs tests/acceptance
 
 bench: setup ## how long things take; results in build/bench.json
 	$(PYTHON) -m dmm_testbed.bench --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB)

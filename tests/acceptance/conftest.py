@@ -13,6 +13,7 @@ from labs import KINDS, Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SLOWER = 6
 """How much longer than a namespace machine a VM may take for anything, at most."""
@@ -27,6 +28,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--lab-topology", default="three-networks", help="topology of the lab")
     parser.addoption("--keep-lab", action="store_true", help="leave the lab up at the end")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What only virtual machines can do is tried on them alone."""
+    if collection_path.name == "vm" and config.getoption("--machines") != "vagrant":
+        return True
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ class Lab:
                 cwd=VAGRANT,
                 env={
                     **os.environ,
-                    "DMM_TOPOLOGY": self.topology,
+                    "TOPOLOGY": self.topology,
                     "LAB": self.name,
                     "VAGRANT_DOTFILE_PATH": self._vagrant_files.name,
                 },

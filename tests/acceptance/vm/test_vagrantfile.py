@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dmm_testbed.topology import Topology
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VAGRANT = ROOT / "vagrant"
 WITHIN_S = 120
 
