@@ -45,7 +45,7 @@ class Lab:
         began = time.monotonic()
         if self.kind == "vagrant":
             say(f"vagrant up, lab {self.name}, topology {self.topology}: some minutes")
-            status, output = self._vagrant("up", within_s=VAGRANT_UP_WITHIN_S)
+            status, output = self.vagrant("up", within_s=VAGRANT_UP_WITHIN_S)
         else:
             made = self.play("site")
             status, output = made.status, made.output
@@ -57,7 +57,7 @@ class Lab:
         """Take the lab away, whatever state it is in."""
         if self.kind == "vagrant":
             say(f"vagrant destroy, lab {self.name}")
-            status, output = self._vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
+            status, output = self.vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
             assert status == 0, output
         else:
             self.play("destroy")
@@ -65,12 +65,16 @@ class Lab:
     def play(self, playbook: str, *options: str, **variables: str) -> Played:
         """Run a playbook of ours on the lab."""
         within_s = PLAYBOOK_WITHIN_S[self.kind]
-        return play(self.name, self.inventories, playbook, *options, within_s=within_s, **variables)
+        files = self.inventories(Path("inventory") / f"{self.topology}.yml")
+        return play(self.name, files, playbook, *options, within_s=within_s, **variables)
 
-    @property
-    def inventories(self) -> tuple[Path, ...]:
+    def change_to(self, topology: Path) -> Played:
+        """Have the lab be as another file describes it, with the same machines."""
+        within_s = PLAYBOOK_WITHIN_S[self.kind]
+        return play(self.name, self.inventories(topology), "site", within_s=within_s)
+
+    def inventories(self, topology: Path) -> tuple[Path, ...]:
         """The topology, and where Ansible finds its machines if they are not namespaces."""
-        topology = Path("inventory") / f"{self.topology}.yml"
         if self.kind == "namespace":
             return (topology,)
         generated = self._vagrant_files / "provisioners/ansible/inventory/vagrant_ansible_inventory"
@@ -94,7 +98,7 @@ class Lab:
     def _vagrant_files(self) -> Path:
         return VAGRANT / f".vagrant-{self.name}"
 
-    def _vagrant(self, *arguments: str, within_s: float) -> tuple[int, str]:
+    def vagrant(self, *arguments: str, within_s: float) -> tuple[int, str]:
         """Run Vagrant on a lab of its own; gives its exit status and all that it said."""
         try:
             done = subprocess.run(
