@@ -88,7 +88,7 @@ class TestVxlan:
 
 class TestRealInterfaces:
     def test_both_ends_have_one(self) -> None:
-        both = {"ar": {"interfaces": {"mn": "eth2"}}}
+        both: dict[str, Any] = {"ar": {"interfaces": {"mn": "eth2"}}}
         both["mn"] = {"interfaces": {"ar": {"interface": "eth1", "vlan": 12}}}
         assert of("ar", **both)["mn"]["carrier"] == {
             "kind": "interface",
