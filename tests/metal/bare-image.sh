@@ -7,7 +7,7 @@
 # with. Takes a minute; needs root, and mmdebstrap, e2fsprogs and qemu-utils.
 set -euo pipefail
 directory=$(realpath "$1")
-PACKAGES=systemd,systemd-sysv,dbus,udev,openssh-server,sudo,python3-minimal,linux-image-cloud-amd64,initramfs-tools
+PACKAGES=systemd,systemd-sysv,dbus,udev,openssh-server,sudo,zstd,python3,linux-image-cloud-amd64,initramfs-tools
 
 mkdir -p "$directory"
 work=$(mktemp -d "$directory/building.XXXXXX")
@@ -19,8 +19,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --include="$PACKAGES" \
     --aptopt='APT::Install-Recommends "false"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='echo bare >"$1/etc/hostname"' \
-    --customize-hook='printf "127.0.0.1\tlocalhost\n127.0.1.1\tbare\n# kept by the owner of this host\n192.0.2.7\tprinter\n" >"$1/etc/hosts"' \
+    --customize-hook='printf "127.0.0.1\tlocalhost\n127.0.1.1\thost1 host2 host3 host4 host5 host6\n# kept by the owner of this host\n192.0.2.7\tprinter\n" >"$1/etc/hosts"' \
     --customize-hook='chroot "$1" useradd -m -s /bin/bash admin' \
     --customize-hook='echo "admin ALL=(ALL) NOPASSWD: ALL" >"$1/etc/sudoers.d/admin"' \
     --customize-hook='install -d -m 0700 "$1/home/admin/.ssh"' \

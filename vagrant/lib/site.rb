@@ -49,15 +49,25 @@ module DMM
       provisioner(:dmm_site) { Provisioner }
     end
 
+    # The way into the network namespace of the testbed's own libvirtd, for whoever reads the
+    # inventory that Vagrant writes.
+    def self.hosts(lab)
+      return {} unless lab.proxy_command
+
+      way = { "ansible_ssh_extra_args" => "-o ProxyCommand=\"#{lab.proxy_command}\"" }
+      lab.machines.to_h { |machine| [machine["name"], way] }
+    end
+
     def self.provision(node, lab)
       node.vm.provision "site", type: :dmm_site do |ansible|
         ansible.playbook = File.join(ROOT, "playbooks", "site.yml")
         ansible.playbook_command = File.join(ROOT, ".venv", "bin", "ansible-playbook")
         ansible.config_file = File.join(ROOT, "ansible.cfg")
         ansible.compatibility_mode = "2.0"
-        ansible.limit = "all"
+        ansible.limit = "all,localhost" # localhost is not one of all
         # The topology, what is particular to virtual machines, and (Vagrant's own) their addresses.
         ansible.raw_arguments = ["-i", lab.topology_file, "-i", File.join(ROOT, "vagrant", "inventory.yml")]
+        ansible.host_vars = hosts(lab)
         ansible.extra_vars = { profile: lab.profile, dmm_lab: lab.name }
       end
     end

@@ -86,15 +86,16 @@ def absent(lab: str, kind: str, topology: str, hosts: Mapping[str, Host]) -> str
     missing = [name for name, host in hosts.items() if not host.address]
     if not missing:
         return ""
-    which = "none of the machines" if len(missing) == len(hosts) else ", ".join(missing)
+    which = "no machine" if len(missing) == len(hosts) else f"not each machine (not {missing[0]})"
+    known = f"{which} of topology {topology} has an address"
     if kind == "vagrant":
         return (
-            f"lab {lab}: {which} of topology {topology} can be reached: start the VMs first, with "
-            "`make up MACHINES=vagrant` or `vagrant up` in vagrant/"
+            f"lab {lab}: {known}: start the VMs first, with `make up MACHINES=vagrant`, or "
+            "`vagrant up` in vagrant/"
         )
     return (
-        f"inventory: {which} of topology {topology} has an address: expected ansible_host for each "
-        f"of {', '.join(hosts)} under machines; see inventory/metal.example.yml"
+        f"inventory: {known}: expected ansible_host for each of {', '.join(hosts)} under machines; "
+        "see inventory/metal.example.yml"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dmm_testbed.machines.cache import fingerprint
 from dmm_testbed.machines.errors import MachineError
-from dmm_testbed.machines.image import PACKAGES
+from dmm_testbed.machines.packages import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,6 @@ BASE = (
     *("systemd", "systemd-sysv", "udev"),
 )
 """What makes a Debian that can be reached, and no more: a server as somebody may have one."""
-_ONLY_NAMESPACES = {"tini"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,7 @@ class Box:
 
 def machine_box() -> Box:
     """The box that machines of a lab are made of."""
-    needed = {*PACKAGES, "chrony"} - _ONLY_NAMESPACES
-    return Box("machine", (*BASE, *sorted(needed - set(BASE))))
+    return Box("machine", (*BASE, *sorted(set(HOST) - set(BASE))))
 
 
 def plain_box() -> Box:
