@@ -22,7 +22,10 @@ from dmm_agent.functions.effects import (
 if TYPE_CHECKING:
     from tests.kernel.agent.lab import Lab
 
-pytestmark = pytest.mark.usefixtures("lab")
+pytestmark = [
+    pytest.mark.usefixtures("lab", "data_planes"),
+    pytest.mark.parametrize("data_planes", ["seg6", "ip6tnl"], indirect=True),
+]
 
 GW1, GW2, GW3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3"))
 ROUTES = (
