@@ -8,6 +8,8 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+RECORD = "/var/lib/dmm-testbed/files.json"
+"""On machines that are not ours to throw away: what was written there."""
 MAX_TREE_BYTES = 4 << 20
 """All files go to the machine in one message; what is larger belongs in an archive."""
 
@@ -28,6 +30,8 @@ class ActionModule(ActionBase):
             source = Path(self._find_needle("files", tree["src"]))
             files += read_tree(source, tree["dest"])
         arguments["files"] = files
+        if (task_vars or {}).get("dmm_machines", "namespace") != "namespace":
+            arguments["record"] = RECORD
         done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result | done
 

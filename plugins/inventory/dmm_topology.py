@@ -31,6 +31,9 @@ description:
   - "Groups by role: C(routers), C(gateways), C(access_routers), C(anchors), C(correspondents),
     C(mobile_nodes); C(underlay) is all that route, C(machines) all of them. Groups by network:
     C(network_) and the name of the network, with underscores for hyphens."
+  - C(ssh_machines) is empty. A second inventory makes C(machines) a child of it when they are VMs
+    or hosts that exist already; its variables on C(machines) win over this plugin's, whatever the
+    order of the two.
   - Each machine has one variable C(dmm) with all that roles need; C(dmm_topology) is the whole.
 options:
   plugin:
@@ -66,6 +69,8 @@ mobile_nodes:
 # Text, not YAML: a file with a mistake in its YAML is still ours to explain.
 _OURS = re.compile(r"^plugin:\s*[\"']?dmm_topology\b", re.MULTILINE)
 _LAB = re.compile(r"[a-z][a-z0-9-]{0,15}")
+DEFAULTS = "machine_defaults"
+"""The parent of the group `machines`: what any inventory says of `machines` itself wins."""
 NAMESPACE_MACHINES = {
     "dmm_machines": "namespace",
     "ansible_connection": "namespace",
@@ -117,15 +122,16 @@ class InventoryModule(BaseInventoryPlugin):
         _add_groups(inventory, topology)
         whole = {"file": str(Path(path).resolve()), **plain_topology(topology)}
         _set_variables(inventory, "all", {"dmm_topology": whole, "dmm_lab": lab})
-        _set_variables(inventory, "machines", NAMESPACE_MACHINES)
+        _set_variables(inventory, DEFAULTS, NAMESPACE_MACHINES)
         for machine in topology.machines.values():
             _add_machine(inventory, machine)
 
 
 def _add_groups(inventory: InventoryData, topology: Topology) -> None:
     # All of them, even if empty: a playbook may name any.
-    for group in ("machines", "underlay", *_ROLE_GROUPS.values()):
+    for group in (DEFAULTS, "machines", "ssh_machines", "underlay", *_ROLE_GROUPS.values()):
         inventory.add_group(group)
+    inventory.add_child(DEFAULTS, "machines")
     for network in topology.networks:
         inventory.add_group(_network_group(network))
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import struct
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -11,8 +14,15 @@ DOCUMENTATION = r"""
 module: machine_facts
 short_description: The few facts about a machine that the roles ask for
 description:
-  - Takes the place of C(ansible.builtin.setup), which takes twice as long for less; see
-    C(facts_modules) in ansible.cfg.
+  - Takes the place of C(ansible.builtin.setup), which takes twice as long for less.
+options:
+  packages:
+    description:
+      - Debian packages that the machine shall have. If given, there is also C(dmm_host), facts
+        about a host that is to be a machine.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full
@@ -21,6 +31,10 @@ attributes:
 EXAMPLES = r"""
 - name: Look at the machine
   machine_facts:
+
+- name: Look at a host that is to be a machine
+  machine_facts:
+    packages: [bird2, nftables]
 """
 
 RETURN = r"""
@@ -35,19 +49,98 @@ ansible_facts:
     dmm_agent_bundle:
       description: Key of the agent's bundle in /opt/dmm-agent, empty if there is none.
       type: str
+    dmm_host:
+      description:
+        - What is missing for a host to be a machine. C(packages) are names of those it lacks;
+          C(clock) is C(synchronised) or C(free), C(clock_by) another time service than chrony, if
+          it has one; C(links), whether they are as C(dmm-links) shall make them; C(services),
+          C(ActiveState) and C(UnitFileState) of those that concern us; C(settings), the kernel's;
+          C(kept), whether how the host was before is written down already.
+      type: dict
 """
+# Services that roles start or stop, and the kernel's settings that they change: what they were is
+# written down before, so that a host can be left as it was.
+SERVICES = ("bird", "chrony", "networking", "dmm-links", "dmm-network", "dmm-agent")
+SETTINGS = (
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.all.seg6_enabled",
+    "net.ipv6.conf.default.seg6_enabled",
+)
+BEFORE = Path("/var/lib/dmm-testbed/before.json")
+TIME_SERVICES = ("systemd-timesyncd", "ntpsec", "ntp", "openntpd")
+STA_UNSYNC = 0x40
+LINKS = "/usr/local/sbin/dmm-links"
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule({}, supports_check_mode=True)
+    module = AnsibleModule(
+        {"packages": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True
+    )
     stamp = Path("/opt/dmm-agent/BUNDLE")
-    facts = {
+    facts: dict[str, Any] = {
         # The test that systemd itself recommends (sd_booted(3)).
         "service_mgr": "systemd" if Path("/run/systemd/system").is_dir() else "service",
         "dmm_agent_bundle": stamp.read_text(encoding="ascii").strip() if stamp.is_file() else "",
     }
+    if module.params["packages"]:
+        facts["dmm_host"] = host(module, module.params["packages"])
     module.exit_json(changed=False, ansible_facts=facts)
+
+
+def host(module: AnsibleModule, packages: list[str]) -> dict[str, Any]:
+    """What is missing for a host to be a machine."""
+    installed = packages_of(module, [*packages, *TIME_SERVICES])
+    return {
+        "packages": [name for name in packages if name not in installed],
+        "clock": "free" if clock_is_free() else "synchronised",
+        "clock_by": next((name for name in TIME_SERVICES if name in installed), ""),
+        "links": links_are_right(module),
+        "services": services(module),
+        "settings": {name: setting(name) for name in SETTINGS},
+        "kept": BEFORE.is_file(),
+    }
+
+
+def packages_of(module: AnsibleModule, names: list[str]) -> set[str]:
+    """Those that are installed."""
+    query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\\n", *names]
+    lines = module.run_command(query)[1].splitlines()  # its status tells that some are unknown
+    return {line.split()[1] for line in lines if line.startswith("installed ")}
+
+
+def clock_is_free() -> bool:
+    """Whether the kernel knows of nobody who keeps its clock in step (adjtimex(2))."""
+    state = (ctypes.c_char * 256)()
+    if ctypes.CDLL(None, use_errno=True).adjtimex(state) < 0:
+        return True
+    # struct timex: modes, offset, freq, maxerror, esterror, status.
+    status = struct.unpack_from("@iqqqqi", bytes(state))[-1]
+    return bool(status & STA_UNSYNC)
+
+
+def links_are_right(module: AnsibleModule) -> bool:
+    """Whether dmm-links finds nothing to change."""
+    return Path(LINKS).exists() and module.run_command([LINKS, "status"])[0] == 0
+
+
+def services(module: AnsibleModule) -> dict[str, dict[str, str]]:
+    """State of the services that concern us; empty where there is no systemd."""
+    if not Path("/run/systemd/system").is_dir():
+        return {}
+    properties = "--property=Id,LoadState,ActiveState,UnitFileState"
+    blocks = module.run_command(["systemctl", "show", properties, *SERVICES])[1].split("\n\n")
+    found = {}
+    for name, block in zip(SERVICES, blocks, strict=False):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        found[name] = {key: fields.get(key, "") for key in ("ActiveState", "UnitFileState")}
+    return found
+
+
+def setting(name: str) -> str:
+    """One of the kernel's settings; empty if it has it not."""
+    file = Path("/proc/sys") / name.replace(".", "/")
+    return file.read_text(encoding="ascii").strip() if file.exists() else ""
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cast import Cast
 
-from dmm_testbed.machines.runner import NamespaceRunner
 from dmm_testbed.measure.traffic import connection_source
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
@@ -26,7 +25,7 @@ from dmm_testbed.verify.kernel_routes import read_routes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Lab
+    from labs import Lab
 
     from dmm_testbed.results import Results
     from dmm_testbed.topology import Machine
@@ -49,8 +48,7 @@ def player(lab: Lab, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> It
         cast.topology,
         PROFILE,
         cast.scenario,
-        NamespaceRunner(lab.name),
-        "namespace",
+        lab.reach,
         tmp_path_factory.mktemp("run"),
         say=print,
     )

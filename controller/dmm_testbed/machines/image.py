@@ -8,25 +8,13 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmm_testbed.machines import process
+from dmm_testbed.machines import packages, process
 from dmm_testbed.machines.cache import cached, fingerprint
 from dmm_testbed.machines.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PACKAGES = (
-    "bird2",
-    "ifupdown",
-    "iproute2",
-    "iputils-ping",
-    "ndisc6",
-    "nftables",
-    "procps",
-    "python3",
-    "tcpdump",
-    "tini",
-)
 _TMPFS_SIZE = "2g"
 _STEP = re.compile(r"^(Get|Unpacking|Setting up)(?::\d+ \S+ \S+ \S+)? ([a-z0-9][a-z0-9+.-]*)")
 _WORDS = {"Get": "fetching", "Unpacking": "unpacking", "Setting up": "setting up"}
@@ -42,20 +30,21 @@ def packages_layer(progress: Callable[[str], None]) -> Path:
         MachineError: it cannot be built; tells the last words of what failed.
     """
     trees = process.lower_trees()
-    scripts = [(process.SCRIPTS / name).read_bytes() for name in ("image.sh", "overlay-root.sh")]
+    names = ("image.sh", "overlay-root.sh", "dmm-network.init")
+    scripts = [(process.SCRIPTS / name).read_bytes() for name in names]
     key = fingerprint(
-        Path("/var/lib/dpkg/status").read_bytes(), *PACKAGES, "|", *trees, "|", *scripts
+        Path("/var/lib/dpkg/status").read_bytes(), *packages.NAMESPACE, "|", *trees, "|", *scripts
     )
     return cached("packages", key, ".tar", lambda file, work: _build(file, work, trees, progress))
 
 
 def _build(file: Path, work: Path, trees: list[str], progress: Callable[[str], None]) -> None:
-    progress(f"machine image: building it from {len(PACKAGES)} Debian packages, once")
+    progress(f"machine image: building it from {len(packages.NAMESPACE)} Debian packages, once")
     command = [
         *("setpriv", "--pdeathsig", "KILL"),  # no build goes on without the one who waits for it
         *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc"),
         *("--propagation", "private", "sh", str(process.SCRIPTS / "image.sh")),
-        *(str(file), str(work), _TMPFS_SIZE, " ".join(PACKAGES), *trees),
+        *(str(file), str(work), _TMPFS_SIZE, " ".join(packages.NAMESPACE), *trees),
     ]
     last: deque[str] = deque(maxlen=12)
     with subprocess.Popen(

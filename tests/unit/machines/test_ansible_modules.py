@@ -103,6 +103,82 @@ class TestMachineFiles:
         ]
 
 
+class TestBlocks:
+    OWNERS = "127.0.0.1 localhost\n192.0.2.7 printer\n"
+
+    def block(self, path: Path, content: str, check: bool = False) -> dict[str, Any]:
+        files = [{"path": str(path), "content": content, "block": True, **OWN}]
+        return run("machine_files", check=check, files=files)
+
+    def test_a_file_keeps_its_own_lines_and_permissions(self, tmp_path: Path) -> None:
+        hosts = tmp_path / "hosts"
+        hosts.write_text(self.OWNERS)
+        hosts.chmod(0o640)
+        assert self.block(hosts, "2001:db8::1 gw\n")["changed"]
+        assert hosts.read_text().startswith(f"{self.OWNERS}# Begin of what Ansible made")
+        assert "\n2001:db8::1 gw\n# End of what" in hosts.read_text()
+        assert hosts.stat().st_mode & 0o777 == 0o640
+        assert not self.block(hosts, "2001:db8::1 gw\n")["changed"]
+
+    def test_another_content_takes_the_place_of_the_one_before(self, tmp_path: Path) -> None:
+        hosts = tmp_path / "hosts"
+        hosts.write_text(self.OWNERS)
+        self.block(hosts, "2001:db8::1 gw\n")
+        assert self.block(hosts, "2001:db8::2 gw\n", check=True)["changed"]
+        assert self.block(hosts, "2001:db8::2 gw\n")["changed"]
+        assert "db8::1" not in hosts.read_text()
+        assert hosts.read_text().count("Begin of") == 1
+
+    def test_what_the_owner_adds_below_stays(self, tmp_path: Path) -> None:
+        hosts = tmp_path / "hosts"
+        hosts.write_text(self.OWNERS)
+        self.block(hosts, "2001:db8::1 gw\n")
+        hosts.write_text(hosts.read_text() + "192.0.2.8 scanner\n")
+        self.block(hosts, "2001:db8::2 gw\n")
+        assert "192.0.2.8 scanner\n" in hosts.read_text()
+
+    def test_leaving_the_host_takes_it_out_again(self, tmp_path: Path) -> None:
+        hosts = tmp_path / "hosts"
+        hosts.write_text(self.OWNERS)
+        self.block(hosts, "2001:db8::1 gw\n")
+        load(MODULES / "leave_host.py").restore(hosts, "block")
+        assert hosts.read_text() == self.OWNERS
+
+
+class TestRecord:
+    """Files on hosts that somebody wants back as they were."""
+
+    def write(self, place: Path, path: Path, check: bool = False) -> None:
+        files = [{"path": str(path), "content": "ours\n", **OWN}]
+        run("machine_files", check=check, files=files, record=str(place / "files.json"))
+
+    def test_what_was_there_before_is_kept_and_comes_back(self, tmp_path: Path) -> None:
+        conf = tmp_path / "bird.conf"
+        conf.write_text("theirs\n")
+        conf.chmod(0o600)
+        for _ in range(2):
+            self.write(tmp_path, conf)
+        assert conf.read_text() == "ours\n"
+        kept = tmp_path / "bird.conf.before-dmm"
+        assert kept.read_text() == "theirs\n"
+        load(MODULES / "leave_host.py").restore(conf, "file")
+        assert conf.read_text() == "theirs\n"
+        assert conf.stat().st_mode & 0o777 == 0o600
+        assert not kept.exists()
+
+    def test_what_was_not_there_before_goes_with_its_empty_directory(self, tmp_path: Path) -> None:
+        conf = tmp_path / "dmm" / "agent.yml"
+        self.write(tmp_path, conf)
+        assert json.loads((tmp_path / "files.json").read_text()) == {str(conf): "file"}
+        load(MODULES / "leave_host.py").restore(conf, "file")
+        assert not conf.parent.exists()
+        assert tmp_path.exists()
+
+    def test_checking_remembers_nothing(self, tmp_path: Path) -> None:
+        self.write(tmp_path, tmp_path / "bird.conf", check=True)
+        assert not (tmp_path / "files.json").exists()
+
+
 class TestWaitForRoutes:
     def test_routes_that_are_there_need_no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         line = "20010db8000100000000000000000001 80 " + "0" * 32 + " 00 gateway 00000000 eth0\n"
@@ -120,3 +196,11 @@ def test_facts_are_few() -> None:
     facts = run("machine_facts")["ansible_facts"]
     assert set(facts) == {"service_mgr", "dmm_agent_bundle"}
     assert facts["service_mgr"] in {"systemd", "service"}
+
+
+def test_of_a_host_that_is_to_be_a_machine_it_is_told_what_it_lacks() -> None:
+    facts = run("machine_facts", packages=["dpkg", "no-such-package"])["ansible_facts"]
+    assert facts["dmm_host"]["packages"] == ["no-such-package"]
+    assert facts["dmm_host"]["links"] is False
+    forwarding = Path("/proc/sys/net/ipv6/conf/all/forwarding").read_text().strip()
+    assert facts["dmm_host"]["settings"]["net.ipv6.conf.all.forwarding"] == forwarding

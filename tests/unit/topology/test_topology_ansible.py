@@ -44,6 +44,30 @@ def ansible_inventory(*arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
+NAMESPACE = {
+    "ansible_connection": "namespace",
+    "ansible_python_interpreter": "/usr/bin/python3",
+    "dmm_machines": "namespace",
+}
+SECOND = """
+ssh_machines:
+  children:
+    machines:
+      vars: {dmm_machines: metal, ansible_connection: ssh}
+      hosts:
+        gw1: {ansible_host: 192.0.2.1}
+"""
+
+
+def variables(host: str, *files: Path) -> dict[str, Any]:
+    """All variables of a host, merged as Ansible merges them."""
+    sources = [part for file in files for part in ("-i", str(file))]
+    run = ansible_inventory(*sources, "--host", host)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = _plain(json.loads(run.stdout))
+    return found
+
+
 @pytest.fixture(scope="module")
 def listing() -> dict[str, Any]:
     """The inventory of the default topology."""
@@ -89,11 +113,26 @@ def test_machines_are_namespaces_of_the_lab_and_other_hosts_are_not(
 ) -> None:
     assert listing["all"]["vars"]["dmm_lab"] == "a-lab"
     assert "ansible_connection" not in listing["all"]["vars"]
-    assert listing["machines"]["vars"] == {
-        "ansible_connection": "namespace",
-        "ansible_python_interpreter": "/usr/bin/python3",
-        "dmm_machines": "namespace",
-    }
+    of_a_machine = variables("gw1", REPOSITORY / "inventory" / "small.yml")
+    assert {name: of_a_machine[name] for name in NAMESPACE} == NAMESPACE
+    assert not listing.get("ssh_machines")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_second_inventory_says_what_machines_are_whatever_its_place(
+    order: int, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.yml"
+    second.write_text(SECOND)
+    files = [REPOSITORY / "inventory" / "small.yml", second][::order]
+    gateway, other = variables("gw1", *files), variables("cn2", *files)
+
+    assert (gateway["dmm_machines"], gateway["ansible_connection"]) == ("metal", "ssh")
+    assert (other["dmm_machines"], other["ansible_connection"]) == ("metal", "ssh")
+    assert gateway["ansible_host"] == "192.0.2.1"
+    assert gateway["dmm"]["role"] == "gateway"
+    groups = ansible_inventory("-i", str(files[0]), "-i", str(files[1]), "--list")
+    assert json.loads(groups.stdout)["ssh_machines"]["children"] == ["machines"]
 
 
 def test_a_mistake_in_the_topology_is_an_inventory_error_with_our_sentence() -> None:

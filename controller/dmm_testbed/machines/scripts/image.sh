@@ -38,13 +38,11 @@ if ! inside dpkg-query --show $packages >/dev/null 2>&1; then
 fi
 rm "$root/usr/sbin/policy-rc.d"
 
-# Debian's two scripts cannot answer "status", which a service manager has to ask.
+# Debian's script cannot answer "status", which a service manager has to ask.
 inside sed -i '/^  \*)$/i\  status)\n\tstatus_of_proc "$DAEMON" "$NAME" \&\& exit 0 || exit $?\n\t;;' /etc/init.d/bird
-inside sed -i '/^\*)$/i\status)\n\tfor iface in $(ifquery --list); do\n\t\tifquery --state "$iface" >/dev/null || { echo "$iface is stopped"; exit 3; }\n\tdone\n\techo "networking is running"\n\t;;\n' /etc/init.d/networking
 inside sh -n /etc/init.d/bird
-inside sh -n /etc/init.d/networking
 inside grep -q 'status)' /etc/init.d/bird
-inside grep -q 'status)' /etc/init.d/networking
+install -m 0755 "${0%/*}/dmm-network.init" "$root/etc/init.d/dmm-network"
 
 number=1
 shift # "/" is upper/1

@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""Ansible module: leave a host that was a machine of the testbed as it was before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: leave_host
+short_description: Leave a host that was a machine of the testbed as it was before
+description:
+  - Stops what runs for the testbed, takes its routes, filters and interfaces out of the kernel,
+    removes the files that M(machine_files) has written, puts back those that it replaced, and gives
+    services and settings of the kernel the state that was written down. Packages stay.
+attributes:
+  check_mode:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Leave the host
+  leave_host:
+"""
+
+RETURN = r"""
+msg:
+  description: What was done, and what is left.
+  type: str
+  returned: always
+"""
+PLACE = Path("/var/lib/dmm-testbed")
+BEGIN = "# Begin of what Ansible made for dmm-testbed: changes are lost."
+END = "# End of what Ansible made for dmm-testbed."
+KEPT = ".before-dmm"
+OUR_SERVICES = ("dmm-agent", "bird", "dmm-network", "dmm-links")
+"""In the order in which they end. The routing daemon runs with our configuration."""
+PROGRAMS = ("dmm-traffic", "dmm-radio")
+LEFTOVERS = (
+    *("/opt/dmm-agent", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic", "/run/dmm-radio.lock"),
+    *("/var/log/dmm-agent.log", "/var/log/dmm-agent.log.1"),
+    *("/run/bird/bird.log", "/run/bird/bird.log.1", "/run/network/ifstate.dmm"),
+)
+"""What programs of the testbed write, besides the files of Ansible."""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule({}, supports_check_mode=True)
+    if not PLACE.is_dir():
+        module.exit_json(changed=False, msg="this host is no machine of the testbed")
+    before, files = read("before.json"), read("files.json")
+    if not module.check_mode:
+        leave(module, before, files)
+    installed = " ".join(before.get("packages", []))
+    kept = f" Packages that it lacked before stay: {installed}" if installed else ""
+    module.exit_json(changed=True, msg=f"The host is as it was before.{kept}")
+
+
+def read(name: str) -> dict[str, Any]:
+    """One of the files that remember how it was."""
+    file = PLACE / name
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def leave(module: AnsibleModule, before: dict[str, Any], files: dict[str, str]) -> None:
+    """Undo all, in the opposite order; once more after an interruption does the rest."""
+    stop(module)
+    for path, kind in files.items():
+        restore(Path(path), kind)
+    for path in LEFTOVERS:
+        remove(Path(path))
+    module.run_command(["systemctl", "daemon-reload"])
+    for name, value in before.get("settings", {}).items():
+        if value != "":
+            (Path("/proc/sys") / name.replace(".", "/")).write_text(value, encoding="ascii")
+    for service in ("bird", "chrony"):
+        resume(module, service, before.get("services", {}).get(service, {}))
+    shutil.rmtree(PLACE)
+
+
+def stop(module: AnsibleModule) -> None:
+    """End what runs for the testbed, and take out of the kernel what it put there."""
+    for program in PROGRAMS:
+        if shutil.which(program):
+            module.run_command(["pkill", "-f", f"^/usr/bin/python3 .*/{program}( |$)"])
+    for service in OUR_SERVICES:
+        module.run_command(["systemctl", "stop", service])
+        if service == "dmm-agent" and Path("/opt/dmm-agent/bin/dmm-agent").exists():
+            module.run_command(["/opt/dmm-agent/bin/dmm-agent", "--flush"])
+    module.run_command(["systemctl", "disable", "dmm-agent", "dmm-network", "dmm-links"])
+    module.run_command(["nft", "delete", "table", "ip6", "source_filter"])
+
+
+def restore(path: Path, kind: str) -> None:
+    """Take our block out of a file, or put back what a file of ours replaced, or remove it."""
+    if kind == "block":
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            begin, end = text.find(BEGIN), text.find(END)
+            if 0 <= begin < end:
+                text = text[:begin] + text[end + len(END) + 1 :]
+                path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        return
+    original = Path(f"{path}{KEPT}")
+    if original.exists():
+        original.replace(path)
+        return
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        # Directories that were made for the file, and those only, are empty now.
+        if parent.name not in ("dmm", "dmm_traffic"):
+            break
+        shutil.rmtree(parent / "__pycache__", ignore_errors=True)
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def resume(module: AnsibleModule, service: str, state: dict[str, str]) -> None:
+    """Give a service the state it had; one that was not there is not started."""
+    enabled = state.get("UnitFileState") == "enabled"
+    module.run_command(["systemctl", "enable" if enabled else "disable", service])
+    active = state.get("ActiveState") == "active"
+    module.run_command(["systemctl", "restart" if active else "stop", service])
+
+
+if __name__ == "__main__":
+    main()

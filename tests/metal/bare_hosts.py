@@ -1,0 +1,163 @@
+"""Plain Debian 12 hosts that nobody made for the testbed: QEMU VMs, reached by SSH only."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IMAGE_SCRIPT = Path(__file__).with_name("bare-image.sh")
+BOOTED_WITHIN_S = 600.0
+MEMORY_MIB = 256
+POLL_S = 0.5
+ACCELERATOR = os.environ.get("DMM_TEST_ACCELERATOR", "tcg,tb-size=128")
+
+
+@dataclass
+class BareHost:
+    """One running VM."""
+
+    name: str
+    number: int
+    directory: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def lan_address(self) -> str:
+        """Where the other hosts reach it."""
+        return f"10.77.0.{self.number}"
+
+    def ssh(self, command: str, within_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as root, past everything of the testbed."""
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+        line = [part for option in (*options, "ConnectTimeout=10") for part in ("-o", option)]
+        return subprocess.run(
+            [
+                *("ssh", "-i", str(self.directory / "key"), "-p", str(self.port), *line),
+                *("admin@127.0.0.1", f"sudo sh -c {_quoted(command)}"),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+        )
+
+    def output(self, command: str) -> str:
+        """What a shell command says; it must succeed."""
+        done = self.ssh(command)
+        assert done.returncode == 0, f"{self.name}: {command}: {done.stderr}"
+        return done.stdout
+
+    def await_boot(self) -> None:
+        """Wait until it lets us in."""
+        deadline = time.monotonic() + BOOTED_WITHIN_S
+        while True:
+            try:
+                if self.ssh("true").returncode == 0:
+                    return
+            except subprocess.TimeoutExpired:
+                pass
+            console = self.directory / f"{self.name}.console"
+            assert self.process.poll() is None, f"{self.name} ended: see {console}"
+            assert time.monotonic() < deadline, f"{self.name} does not boot: see {console}"
+            time.sleep(POLL_S)
+
+
+def build(directory: Path) -> None:
+    """Make the disk that all hosts start from, unless it is there."""
+    if not (directory / "key.pub").exists():
+        subprocess.run([str(IMAGE_SCRIPT), str(directory)], check=True)
+
+
+def start(
+    names: Sequence[str], directory: Path, work: Path, cable: tuple[str, str]
+) -> list[BareHost]:
+    """Start hosts from a fresh disk each.
+
+    Each has eth0, by which it is reached from here, and eth1, a network with the others; the two of
+    `cable` have eth2, a cable between them.
+    """
+    for file in ("key", "key.pub"):
+        (work / file).write_bytes((directory / file).read_bytes())
+        (work / file).chmod(0o600)
+    ports = free_ports(len(names) + 3)
+    lan, ends = ports[-1], ports[-3:-1]
+    hosts = []
+    for number, name in enumerate(names, start=1):
+        disk = work / f"{name}.qcow2"
+        base = directory / "disk.qcow2"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(disk)],
+            check=True,
+        )
+        port = ports[number - 1]
+        cards = [
+            (f"user,hostfwd=tcp:127.0.0.1:{port}-:22,restrict=on", f"52:54:00:4c:00:0{number}"),
+            (f"socket,mcast=230.77.0.1:{lan},localaddr=127.0.0.1", f"52:54:00:4d:00:0{number}"),
+        ]
+        if name in cable:
+            here, there = ends if name == cable[0] else ends[::-1]
+            address = f"127.0.0.1:{there}"
+            cards.append(
+                (f"socket,udp={address},localaddr=127.0.0.1:{here}", f"52:54:00:4e:00:0{number}")
+            )
+        process = subprocess.Popen(
+            _qemu(name, number, disk, directory, work, cards),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(work / f"{name}.qemu").open("wb"),
+        )
+        hosts.append(BareHost(name, number, work, port, process))
+    return hosts
+
+
+def _qemu(
+    name: str, number: int, disk: Path, directory: Path, work: Path, cards: list[tuple[str, str]]
+) -> list[str]:
+    kernel = f"root=/dev/vda ro net.ifnames=0 console=ttyS0 quiet systemd.hostname=host{number}"
+    command = [
+        *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", ACCELERATOR),
+        *("-cpu", "max", "-smp", "1", "-m", str(MEMORY_MIB), "-device", "virtio-rng-pci"),
+        *("-serial", f"file:{work / f'{name}.console'}", "-drive", f"file={disk},if=virtio"),
+        *("-kernel", str(directory / "vmlinuz"), "-initrd", str(directory / "initrd")),
+        *("-append", kernel),
+    ]
+    for card, (network, mac) in enumerate(cards):
+        kind, _, options = network.partition(",")
+        command += ["-netdev", f"{kind},id=n{card},{options}"]
+        command += ["-device", f"virtio-net-pci,netdev=n{card},mac={mac}"]
+    return command
+
+
+def stop(hosts: Sequence[BareHost]) -> None:
+    """End them, as a power cut does."""
+    for host in hosts:
+        host.process.kill()
+        host.process.wait(30)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses just now, for TCP and UDP."""
+    held = []
+    try:
+        for _ in range(count):
+            one = socket.socket()
+            one.bind(("127.0.0.1", 0))
+            held.append(one)
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+def _quoted(command: str) -> str:
+    return "'" + command.replace("'", "'\\''") + "'"
