@@ -18,10 +18,11 @@ def read_routes(text: str) -> list[Row]:
 
 
 def _row(pairs: list[tuple[str, Any]]) -> Row:
-    row = dict(reversed(pairs))  # of two fields with the same name the first one is to stay
+    # iproute2 prints the fields of an encapsulation between those of the route, under the same
+    # names: `table` of End.DT6 comes before the route's own, `dst` of the outer header after it.
+    row = dict(pairs)
     if "segs" in row:
         row["endpoint"] = row["segs"][0]
     elif row.get("encap") == "ip6":
-        # iproute2 prints `dst` twice: of the route, and of the outer header.
-        _, row["endpoint"] = (value for name, value in pairs if name == "dst")
+        row["dst"], row["endpoint"] = (value for name, value in pairs if name == "dst")
     return row

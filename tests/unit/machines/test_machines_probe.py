@@ -79,7 +79,7 @@ def test_a_kernel_without_tunnel_devices_is_told_only_to_who_asks_for_them(
         refused = "ip6tnl" in command[-1]
         return subprocess.CompletedProcess(command, refused, "", "Unknown device type.\n")
 
-    monkeypatch.setattr(probe.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     probe.check_computer({"seg6"})
     assert not any("ip6tnl" in script for script in tried)
     with pytest.raises(MachineError) as error:

@@ -18,6 +18,10 @@ BY_DEVICE = (
     '"metric":1024,"flags":[],"pref":"medium"}]'
 )
 """As iproute2 6.1 prints it: `dst` is there twice."""
+DECAPSULATING = (
+    '[{"dst":"2001:db8:1::1","encap":"seg6local","action":"End.DT6","table":"unspec",'
+    '"dev":"dmm0","table":"605","protocol":"77","metric":1024,"flags":[],"pref":"medium"}]'
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,13 @@ def test_an_encapsulating_route_has_its_prefix_and_its_endpoint(printed: str, pr
     (route,) = read_routes(printed)
 
     assert (route["dst"], route["endpoint"]) == (prefix, "2001:db8:3::1")
+
+
+def test_the_table_of_a_decapsulating_route_is_the_one_it_is_in() -> None:
+    (route,) = read_routes(DECAPSULATING)
+
+    assert (route["dst"], route["table"]) == ("2001:db8:1::1", "605")
+    assert "endpoint" not in route
 
 
 def test_other_routes_have_no_endpoint() -> None:
