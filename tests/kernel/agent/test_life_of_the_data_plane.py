@@ -97,9 +97,7 @@ def test_verification_sees_in_the_kernel_what_was_installed() -> None:
     gw1.install(*ROUTES)
 
     with inside("gw1"):
-        routes = read_routes(
-            run("ip", "-json", "-6", "route", "show", "table", "all", "proto", "77")
-        )
+        shown = run("ip", "-json", "-6", "route", "show", "table", "all", "proto", "77")
         rules = json.loads(run("ip", "-json", "-6", "rule", "show"))
     own = [rule for rule in rules if rule.get("protocol") == "77"]
     view: Any = SimpleNamespace(kernel_routes=read_routes(shown), kernel_rules=own)
