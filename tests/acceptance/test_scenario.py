@@ -20,6 +20,7 @@ from dmm_testbed.measure.traffic import connection_source
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
 from dmm_testbed.topology import load_topology
+from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,10 +104,10 @@ def home_prefix(lab: Lab, cast: Cast) -> str:
 
 def tunnels(lab: Lab, host: str) -> dict[str, str]:
     """Prefixes that a machine's kernel encapsulates, and where to."""
-    routes = json.loads(
+    routes = read_routes(
         lab.host(host).check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
     )
-    return {r["dst"]: r["segs"][0] for r in routes if r.get("encap") == "seg6" and "segs" in r}
+    return {route["dst"]: route["endpoint"] for route in routes if "endpoint" in route}
 
 
 def loopback(machine: Machine) -> str:

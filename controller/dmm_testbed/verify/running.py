@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dmm_agent.config import AgentConfig
 from dmm_testbed.topology.agent_config import agent_config
 from dmm_testbed.topology.model import Role
+from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -158,7 +159,7 @@ def look_at_agent(host: Any) -> AgentView:
     routes = host.check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
     rules = json.loads(host.check_output("ip -json -6 rule show"))
     own = [rule for rule in rules if rule.get("protocol") == str(AGENT_PROTOCOL)]
-    return AgentView("", tables, json.loads(routes or "[]"), own)
+    return AgentView("", tables, read_routes(routes), own)
 
 
 def look_at_node(host: Any) -> NodeView:
