@@ -37,11 +37,12 @@ PLACE = Path("/var/lib/dmm-testbed")
 BEGIN = "# Begin of what Ansible made for dmm-testbed: changes are lost."
 END = "# End of what Ansible made for dmm-testbed."
 KEPT = ".before-dmm"
-OUR_SERVICES = ("dmm-agent", "bird", "dmm-network", "dmm-links")
+OUR_SERVICES = ("dmm-agent", "dmm-clock", "bird", "dmm-network", "dmm-links")
 """In the order in which they end. The routing daemon runs with our configuration."""
 PROGRAMS = ("dmm-traffic", "dmm-radio")
 LEFTOVERS = (
-    *("/opt/dmm-agent", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic", "/run/dmm-radio.lock"),
+    *("/opt/dmm-agent", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic"),
+    *("/run/dmm-radio.lock", "/var/lib/dmm-radio"),
     *("/var/log/dmm-agent.log", "/var/log/dmm-agent.log.1"),
     *("/run/bird/bird.log", "/run/bird/bird.log.1", "/run/network/ifstate.dmm"),
 )
