@@ -27,19 +27,7 @@ fail() {
     exit 1
 }
 
-missing=()
-for package in "${PACKAGES[@]}"; do
-    status=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$status" = installed ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-    [ "$(id -u)" = 0 ] || fail "as root, run: apt-get install ${missing[*]}"
-    say "installing Debian packages: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get --quiet=2 update
-    apt-get --quiet=2 --yes --no-install-recommends --option Dpkg::Use-Pty=0 install "${missing[@]}" ||
-        fail "apt-get cannot install ${missing[*]}; its last words are above"
-fi
+scripts/install-packages.sh "${PACKAGES[@]}"
 
 if ! [ -x .venv/bin/python ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
     say "making the virtual environment .venv"

@@ -20,6 +20,9 @@ EXIT_FAILED, EXIT_MISTAKE, EXIT_TROUBLE = 1, 2, 3
 Topology = Annotated[Path, typer.Option("--topology", "-t", help="Topology file.")]
 Profile = Annotated[str, typer.Option("--profile", "-p", help="Name of the profile in use.")]
 Lab = Annotated[str, typer.Option("--lab", "-l", envvar="LAB", help="Name of the lab.")]
+Machines = Annotated[
+    str, typer.Option(envvar="MACHINES", help="What it is made of: namespace, vagrant or metal.")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for results and captures.")]
 
 
@@ -37,20 +40,24 @@ def scenario(
         typer.Option("--scenario", "-s", help="Scenario file; default: the topology's own."),
     ] = None,
     lab: Lab = "dmm",
+    machines: Machines = "namespace",
     out: Out = Path("build/report"),
 ) -> None:
     """Play a scenario on the running lab, print a table, write results.json and index.html."""
+    from subprocess import TimeoutExpired
+
     from dmm_testbed.machines.errors import MachineError
+    from dmm_testbed.machines.reach import reach
     from dmm_testbed.measure.errors import MeasuringError
     from dmm_testbed.scenario.run import run
     from dmm_testbed.topology import InputError
 
     path = file or topology.parent / "scenarios" / topology.name
     try:
-        found = run(topology, profile, path, lab, out)
+        found = run(topology, profile, path, reach(machines, lab), out)
     except InputError as error:
         _fail(str(error), EXIT_MISTAKE)
-    except (MachineError, MeasuringError, OSError) as error:
+    except (MachineError, MeasuringError, OSError, TimeoutExpired) as error:
         _fail(str(error), EXIT_TROUBLE)
     except KeyboardInterrupt:
         _fail("interrupted: traffic and captures are stopped; the lab still runs", 130)

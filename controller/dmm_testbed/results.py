@@ -29,6 +29,9 @@ Ratio = Annotated[FiniteFloat, Field(ge=1)]
 
 Hosts = tuple[str, ...]
 
+MachineKind = Literal["namespace", "vagrant", "metal"]
+"""Made of namespaces, made by Vagrant, or there already."""
+
 
 class ResultsError(Exception):
     """A results file that cannot be used; its text is one line a field, ready for the user."""
@@ -293,7 +296,7 @@ class Results(_Record):
     schema_version: Literal[1] = Field(1, alias="schema")
     profile: str
     topology: str
-    machines: Literal["namespace", "vagrant"]
+    machines: MachineKind
     started_at: AwareDatetime | None = None
     layout: Layout = Layout()
     steps: tuple[Step, ...] = ()

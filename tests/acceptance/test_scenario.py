@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cast import Cast
 
-from dmm_testbed.machines.runner import NamespaceRunner
 from dmm_testbed.measure.traffic import connection_source
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
@@ -25,7 +24,7 @@ from dmm_testbed.topology import load_topology
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Lab
+    from labs import Lab
 
     from dmm_testbed.results import Results
     from dmm_testbed.topology import Machine
@@ -48,8 +47,7 @@ def player(lab: Lab, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> It
         cast.topology,
         PROFILE,
         cast.scenario,
-        NamespaceRunner(lab.name),
-        "namespace",
+        lab.reach,
         tmp_path_factory.mktemp("run"),
         say=print,
     )

@@ -198,7 +198,7 @@ def test_a_move_is_measured(machines: NamespaceRunner, tmp_path: Path) -> None:
     assert measured.forward_ms * 1.2 >= LOST_EACH_WAY * 1000 / RATE_PER_S
     assert measured.forward_ms < measured.direct_ms
 
-    plot = gap_plot(journals, "mn", "cn", start.at_s)
+    plot = gap_plot(journals, "mn", "cn", start.at_s, collected.clock_offset_s)
     assert max(point.gap_ms for point in plot.forward) == pytest.approx(
         step.udp.forward.longest_gap_ms
     )

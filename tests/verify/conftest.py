@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmm_testbed.machines import MachineError, state
+from dmm_testbed.machines import MachineError
+from dmm_testbed.machines.reach import reach
 from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.topology.profile import load_profile
 from dmm_testbed.verify.running import RunningLab, Watch
@@ -18,14 +19,23 @@ from dmm_testbed.verify.running import RunningLab, Watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from dmm_testbed.machines.reach import Reach
+    from dmm_testbed.topology import Topology
     from dmm_testbed.verify.running import Snapshot
 
 ROOT = Path(__file__).parents[2]
-SETTLES_WITHIN_S = 15.0
+SETTLES_WITHIN_S = {"namespace": 15.0}
+SETTLES_ELSEWHERE_WITHIN_S = 90.0
+"""Looking at all machines may take ten seconds where each command is one over SSH."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--lab", default=os.environ.get("LAB", "dmm"), help="name of the lab")
+    parser.addoption(
+        "--machines",
+        default=os.environ.get("MACHINES", "namespace"),
+        help="what it is made of: namespace, vagrant or metal",
+    )
     parser.addoption("--topology", default="inventory/three-networks.yml", help="topology file")
     parser.addoption("--profile", default="distributed-query", help="profile in use")
 
@@ -39,23 +49,18 @@ def lab(request: pytest.FixtureRequest) -> RunningLab:
         profile = load_profile(
             ROOT / "inventory" / "profiles" / f"{options.getoption('--profile')}.yml"
         )
-        name = options.getoption("--lab")
-        _refuse_another(name, topology.name, set(topology.machines))
+        found = reach(options.getoption("--machines"), options.getoption("--lab"))
+        _refuse_another(found, topology)
     except (InputError, MachineError) as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
-    return RunningLab(name, topology, profile)
+    return RunningLab(found, topology, profile)
 
 
-def _refuse_another(name: str, topology: str, machines: set[str]) -> None:
-    if not state.running(name):
-        raise MachineError(f"lab {name} does not run: start it with `make up LAB={name}` first")
-    record = state.recorded(name)
-    if record is None:
-        raise MachineError(f"lab {name} is only half built: run `make up LAB={name}` again")
-    if set(record.spec.machines) != machines:
+def _refuse_another(found: Reach, topology: Topology) -> None:
+    if found.made().machines != set(topology.machines):
         raise MachineError(
-            f"lab {name} was not made by topology {topology}: give the one it runs, "
-            f"for example `make verify LAB={name} TOPOLOGY=small`"
+            f"lab {found.lab} was not made by topology {topology.name}: give the one it runs, "
+            f"for example `make verify LAB={found.lab} TOPOLOGY={found.made().topology}`"
         )
 
 
@@ -69,7 +74,8 @@ def watch(lab: RunningLab) -> Watch:
                 "`ip link set radio0 up` wakes it",
                 stacklevel=1,
             )
-    return Watch(lab, seen, time.monotonic() + SETTLES_WITHIN_S)
+    within_s = SETTLES_WITHIN_S.get(lab.reach.kind, SETTLES_ELSEWHERE_WITHIN_S)
+    return Watch(lab, seen, time.monotonic() + within_s)
 
 
 @pytest.fixture

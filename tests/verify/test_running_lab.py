@@ -8,7 +8,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from dmm_testbed.machines import state
 from dmm_testbed.topology.model import InterfaceKind, Role
 from dmm_testbed.verify.forwarding import (
     LEARNED,
@@ -39,7 +38,7 @@ def on_each(machines: Iterable[Machine], look: Callable[[Machine], list[str]]) -
 
 
 def test_every_machine_of_the_topology_runs(lab: RunningLab, nothing_amiss: NothingAmiss) -> None:
-    running = state.running(lab.name)
+    running = lab.reach.running()
     nothing_amiss(f"{name} does not run" for name in lab.topology.machines if name not in running)
 
 

@@ -84,6 +84,10 @@ class Allocator(Function[AllocatorOptions]):
         """The standing lease of a prefix."""
         return self._leases.get(hnp)
 
+    def lease_of(self, mn_id: str) -> Lease | None:
+        """The standing lease of a node."""
+        return self._by_node.get(mn_id)
+
     def timer(self, lease: Lease) -> SetTimer:
         """The effect that lets a lease end in time; the caller of `lease` passes it on."""
         return SetTimer(self.name, lease.hnp, lease.expires_at)

@@ -105,10 +105,11 @@ class Database:
             return
         known = old or new
         assert known is not None, "a change has a before or an after"
-        if was is not None and displaced_by is not None:
+        revoked = None if displaced_by is None else was
+        if revoked is not None and displaced_by is not None:
             time = displaced_by.first(Timestamp) or Timestamp.at(now)
-            yield from self._notices.revoke(was, known.hnp, known.mn_id, time, now)
-        yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, now)
+            yield from self._notices.revoke(revoked, known.hnp, known.mn_id, time, now)
+        yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, revoked, now)
 
     def _seen_from_outside(self, binding: Binding | None) -> IPv6Address | None:
         """The other network's MR that a prefix is reached through; None while it is in this one."""

@@ -105,7 +105,10 @@ class BindingSet:
 
 @dataclass(frozen=True, slots=True)
 class BindingGone:
-    """Told by `lm` to the functions beside it: a binding has ended, plain routing takes over."""
+    """Told by `lm` to the functions beside it: a binding has ended, plain routing takes over.
+
+    Also told of a prefix that should have had one and has not: nothing that was known of it holds.
+    """
 
     hnp: IPv6Network
 

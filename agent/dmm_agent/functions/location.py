@@ -33,6 +33,7 @@ from dmm_agent.wire import (
     BindingRevocationIndication,
     BindingUpdate,
     LocationQuery,
+    RevocationStatus,
     UpdateNotificationAcknowledgement,
 )
 
@@ -73,7 +74,9 @@ class LocationManager(Function[LocationOptions]):
         self._notices = Notices(context, self._requests)
         self._database = Database(self.name, context, options.max_bindings, self._notices)
         self._visitors = Visitors(context, options, self._database)
-        self._updates = Updates(context, options, allocator, self._database, self._visitors)
+        self._updates = Updates(
+            context, options, allocator, self._database, self._visitors, self._notices
+        )
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Serve updates, queries and the answers to our own messages; tell others last."""
@@ -90,8 +93,8 @@ class LocationManager(Function[LocationOptions]):
                 yield from self._visitors.home_answered(source, answer, now)
             case Received(source, BindingRevocationIndication() as indication):
                 yield from self._visitors.revoked(source, indication)
-            case Received(source, BindingRevocationAcknowledgement(sequence=sequence)):
-                yield from self._notices.revoked(source, sequence)
+            case Received(source, BindingRevocationAcknowledgement() as answer):
+                yield from self._revocation_answered(source, answer, now)
             case Received(source, UpdateNotificationAcknowledgement(sequence=sequence)):
                 yield from self._notices.notified(source, sequence)
             case TimerFired(_, ("request", key)):
@@ -103,6 +106,15 @@ class LocationManager(Function[LocationOptions]):
                 self._notices.forget(hnp)
             case _:
                 return
+
+    def _revocation_answered(
+        self, source: IPv6Address, answer: BindingRevocationAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        if not self._notices.is_revoking(source, answer.sequence):
+            return
+        yield from self._notices.revoked(source, answer.sequence)
+        if answer.status == RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED:
+            yield from self._updates.still_there(source, answer, now)
 
     def _expired(self, hnp: IPv6Network, now: float) -> Iterator[Effect]:
         """A binding's time may be up."""

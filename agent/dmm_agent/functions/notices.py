@@ -58,14 +58,26 @@ class Notices:
         return sum(until > now for askers in self._askers.values() for until in askers.values())
 
     def answer_changed(
-        self, hnp: IPv6Network, mn_id: str, serving: IPv6Address | None, now: float
+        self,
+        hnp: IPv6Network,
+        mn_id: str,
+        serving: IPv6Address | None,
+        revoked: IPv6Address | None,
+        now: float,
     ) -> Iterator[Effect]:
-        """Tell all who hold an answer about the prefix, but for who serves it now, to ask again.
+        """Tell all who hold an answer about the prefix to ask again (RFC 7077, 5.1).
 
-        RFC 7077, 5.1.
+        Args:
+            hnp: What the answer is about.
+            mn_id: Whose prefix it is.
+            serving: Who serves it now and need not be told; it must hear of the next change.
+            revoked: Who was told already, by a revocation.
+            now: Seconds since 1970.
         """
         for asker, until in self._askers.pop(hnp, {}).items():
-            if until > now and asker not in (self._context.address, serving):
+            if asker == serving:
+                self.remember(hnp, asker, until, now)
+            elif until > now and asker not in (self._context.address, revoked):
                 yield from self._notify(asker, hnp, mn_id, now)
 
     def _notify(
@@ -117,6 +129,10 @@ class Notices:
 
         key: Hashable = ("revocation", peer, sequence)
         yield from self._requests.start(key, peer, make, REVOCATION_PATIENCE, now)
+
+    def is_revoking(self, peer: IPv6Address, sequence: int) -> bool:
+        """Whether such a revocation waits for its acknowledgement."""
+        return ("revocation", peer, sequence) in self._requests
 
     def revoked(self, peer: IPv6Address, sequence: int) -> Iterator[Effect]:
         """The revocation was acknowledged."""

@@ -34,13 +34,13 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
-from dmm_agent.functions.prefix import HNP_LENGTH, hnp_of
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
     MAX_PREFIXES,
+    granted_by,
     node_of,
-    prefixes_of,
     proxy_binding_update,
 )
 from dmm_agent.functions.requests import Patience, Requests
@@ -97,6 +97,8 @@ class Proxy(Function[ProxyOptions]):
         super().__init__(context, options)
         self._attachments: dict[str, Attachment] = {}
         self._early: dict[str, dict[IPv6Network, None]] = {}
+        self._leaving: dict[str, int] = {}
+        """Sequence numbers of de-registrations that may be unanswered, by node."""
         self._requests = Requests(self.name)
         self._sequence = context.random.randrange(0x10000)
         own = context.directory.named(context.network)
@@ -141,6 +143,8 @@ class Proxy(Function[ProxyOptions]):
         for before in elsewhere:
             # Nothing to de-register: to the LM the node is where it was.
             yield from self._let_go(before)
+        # A copy from now on would have a newer time than what it takes back.
+        yield from self._deregistered(policy.id)
         here = Attachment(event.link, policy.id, event.link_layer, event.link_local)
         self._attachments[event.link] = here
         yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
@@ -171,6 +175,7 @@ class Proxy(Function[ProxyOptions]):
         if gone is None:
             return
         yield from self._let_go(gone)
+        # Of what was only asked for, the LM may have granted any part.
         away = [h for h in sorted({*gone.prefixes, *gone.waiting()}) if not self._is_home(h)]
         if away:
             yield from self._deregister(gone.mn_id, away, now)
@@ -187,7 +192,7 @@ class Proxy(Function[ProxyOptions]):
     def _is_home(self, hnp: IPv6Network) -> bool:
         """Whether plain routing brings the prefix here, so that no LM has an entry."""
         block = self.context.home_block
-        return hnp == ANY_PREFIX or (block is not None and hnp.subnet_of(block))
+        return block is not None and hnp.subnet_of(block)
 
     def _is_own(self, hnp: IPv6Network) -> bool:
         """Whether this network leased the prefix."""
@@ -240,10 +245,16 @@ class Proxy(Function[ProxyOptions]):
                 yield from self._requests.hurry(("register", sequence), now)
 
     def _deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
-        sequence = self._next_sequence()
+        self._leaving[mn_id] = sequence = self._next_sequence()
         make = partial(self._update, sequence, mn_id, tuple(hnps), Handoff.UNKNOWN, 0)
-        key = ("deregister", sequence)
+        key = ("deregister", mn_id)
         yield from self._requests.start(key, self._lm, make, DEREGISTRATION_PATIENCE, now)
+
+    def _deregistered(self, mn_id: str, sequence: int | None = None) -> Iterator[Effect]:
+        """Say no more that a node has left: it was heard, or the node is back."""
+        if sequence in (None, self._leaving.get(mn_id)):
+            self._leaving.pop(mn_id, None)
+            yield from self._requests.finish(("deregister", mn_id))
 
     @staticmethod
     def _update(
@@ -269,13 +280,13 @@ class Proxy(Function[ProxyOptions]):
     ) -> Iterator[Effect]:
         if source != self._lm or answer.status in ASK_AGAIN:
             return
-        yield from self._requests.finish(("deregister", answer.sequence))
+        yield from self._deregistered(node_of(answer), answer.sequence)
         here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
         if here is None or here.mn_id != node_of(answer):
             return
         asked = here.asked.pop(answer.sequence)
         yield from self._requests.finish(("register", answer.sequence))
-        granted = self._granted(asked, answer)
+        granted = granted_by(answer, asked, self.context.directory)
         for hnp in granted:
             yield from self._serve(here, hnp, answer, now)
         for hnp in asked:
@@ -288,18 +299,6 @@ class Proxy(Function[ProxyOptions]):
         if ANY_PREFIX in asked:
             for hnp in self._early.pop(here.link, {}):
                 yield from self._observed(here.link, here.link_layer, hnp.network_address, now)
-
-    def _granted(
-        self, asked: tuple[IPv6Network, ...], answer: BindingAcknowledgement
-    ) -> list[IPv6Network]:
-        """What an acknowledgement grants of what was asked for."""
-        if answer.status >= 128 or answer.lifetime_s == 0:
-            return []
-        named = prefixes_of(answer)
-        if ANY_PREFIX not in asked:
-            return [hnp for hnp in named if hnp in asked]
-        home_of = self.context.directory.home_of
-        return [h for h in named if h.prefixlen == HNP_LENGTH and home_of(h) is not None]
 
     def _serve(
         self, here: Attachment, hnp: IPv6Network, answer: BindingAcknowledgement, now: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.wire import (
     AccessTechnology,
     AccessTechnologyType,
@@ -24,6 +25,7 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dmm_agent.config import Directory
     from dmm_agent.wire import Message, Option
 
 ANY_PREFIX = IPv6Network("::/0")
@@ -115,6 +117,24 @@ def acknowledge(
         lifetime_s=lifetime_s,
         options=tuple(options),
     )
+
+
+def granted_by(
+    answer: BindingAcknowledgement, asked: Sequence[IPv6Network], directory: Directory
+) -> list[IPv6Network]:
+    """What an acknowledgement grants of what was asked for.
+
+    Args:
+        answer: What came.
+        asked: The prefixes of the update; `ANY_PREFIX` may become any mobile one.
+        directory: Which prefixes are mobile.
+    """
+    if answer.status >= 128 or answer.lifetime_s == 0:
+        return []
+    named = prefixes_of(answer)
+    if ANY_PREFIX not in asked:
+        return [hnp for hnp in named if hnp in asked]
+    return [h for h in named if h.prefixlen == HNP_LENGTH and directory.home_of(h) is not None]
 
 
 def prefixes_of(message: Message) -> list[IPv6Network]:

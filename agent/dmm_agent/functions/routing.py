@@ -160,6 +160,9 @@ class MobilityRouter(Function[RoutingOptions]):
 
     def _unbind(self, hnp: IPv6Network) -> Iterator[Effect]:
         binding = self._bound.pop(hnp, None)
+        yield from self._forget(hnp)
+        if self._pending.pop(hnp, None) is not None:
+            yield from self._requests.finish(hnp)
         if binding is None:
             return
         yield Remove(BindingRoute(hnp, binding.location))

@@ -18,10 +18,11 @@ from dmm_agent.functions.proxy_messages import (
     lifetime_of,
     node_of,
     prefixes_of,
+    proxy_binding_update,
     time_units_of,
 )
 from dmm_agent.functions.registration import Registration
-from dmm_agent.wire import BindingStatus
+from dmm_agent.wire import BindingStatus, Handoff, Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from dmm_agent.functions.base import Context
     from dmm_agent.functions.database import Database
     from dmm_agent.functions.location import LocationOptions
+    from dmm_agent.functions.notices import Notices
     from dmm_agent.functions.visitors import Visitors
-    from dmm_agent.wire import BindingUpdate
+    from dmm_agent.wire import BindingRevocationAcknowledgement, BindingUpdate
 
 
 class Updates:
@@ -45,12 +47,14 @@ class Updates:
         allocator: Allocator,
         database: Database,
         visitors: Visitors,
+        notices: Notices,
     ) -> None:
         self._context = context
         self._options = options
         self._allocator = allocator
         self._database = database
         self._visitors = visitors
+        self._notices = notices
 
     def take(self, source: IPv6Address, update: BindingUpdate, now: float) -> Iterator[Effect]:
         """Refuse an update, or do what it says (5.3.1)."""
@@ -149,23 +153,60 @@ class Updates:
     def _deregister(
         self, source: IPv6Address, update: BindingUpdate, hnps: list[IPv6Network], now: float
     ) -> Iterator[Effect]:
-        """The sender lost the node: wait a little for it to show up elsewhere (5.3.5)."""
+        """The sender lost the node: wait a little for it to show up elsewhere (5.3.5).
+
+        Where there is no entry the time is remembered all the same, because the registration that
+        is taken back may yet arrive.
+        """
         mn_id, time = node_of(update), time_units_of(update)
         self._visitors.left(mn_id, hnps, source)
         bindings = self._database.bindings
-        for hnp in hnps:
+        for hnp in self._all_of(mn_id) if ANY_PREFIX in hnps else hnps:
             binding = bindings.get(hnp)
-            if (
-                binding is not None
-                and binding.mn_id == mn_id
-                and binding.location == source
-                and time > bindings.newest(hnp)
-            ):
-                bindings.accept(hnp, time)
+            elsewhere = binding is not None and binding.location != source
+            if elsewhere or time <= bindings.newest(hnp) or not self._may_register(mn_id, hnp):
+                continue
+            bindings.accept(hnp, time)
+            if binding is not None:
                 binding.leaving = True
                 binding.expires_at = min(binding.expires_at, now + self._options.delete_delay_s)
                 yield self._database.expiry_timer(binding)
         yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
+
+    def _all_of(self, mn_id: str) -> set[IPv6Network]:
+        """Every prefix of a node that this LM knows of."""
+        lease = self._allocator.lease_of(mn_id)
+        leased = set() if lease is None else {lease.hnp}
+        return leased | {binding.hnp for binding in self._database.bindings.of_node(mn_id)}
+
+    def still_there(
+        self, source: IPv6Address, answer: BindingRevocationAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """A network refuses to give a node up, because it came back there in the meantime.
+
+        That was a move inside that network, of which this LM heard nothing (draft, 6). The answer
+        says when it was: if later than all that is known here, the entry moves back; if not, the
+        revocation is sent again with the time of what is.
+        """
+        time, mn_id = answer.first(Timestamp), node_of(answer)
+        bindings = self._database.bindings
+        for hnp in prefixes_of(answer):
+            mine = self._database.is_ours(hnp) and self._may_register(mn_id, hnp)
+            if time is None or not mine or not bindings.has_room(hnp):
+                continue
+            newest = bindings.newest(hnp)
+            if time.units > newest:
+                update = proxy_binding_update(
+                    sequence=0,
+                    mn_id=mn_id,
+                    hnps=[hnp],
+                    handoff=Handoff.UNKNOWN,
+                    time=time,
+                    lifetime_s=self._options.binding_lifetime_s,
+                )
+                yield from self._place(Registration(source, update), hnp, now)
+            elif time.units < newest:
+                yield from self._notices.revoke(source, hnp, mn_id, Timestamp(newest), now)
 
 
 def _answer(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.bindings import Binding
-from dmm_agent.functions.effects import Effect, Send
+from dmm_agent.functions.effects import Effect, Send, Tell
+from dmm_agent.functions.events import BindingGone
 from dmm_agent.functions.proxy_messages import (
     SHORTEST_LIFETIME_S,
     handoff_of,
@@ -42,6 +43,7 @@ class Visitors:
     """Stands in for visiting nodes at their home LMs."""
 
     def __init__(self, context: Context, options: LocationOptions, database: Database) -> None:
+        self._context = context
         self._options = options
         self._database = database
         self._upstream = Upstream(context)
@@ -167,25 +169,35 @@ class Visitors:
     ) -> Iterator[Effect]:
         """A home LM says that its prefix is not served here any more (RFC 5846, 3.4).
 
-        A copy older than what was registered here is refused, unless the node has left: its old
-        access router may notice that only after the node has shown up elsewhere.
+        If the node has come back since, the answer says when; not if it has left again, which its
+        access router may have noticed late. The time of the revocation is remembered also where
+        there is no entry, because the acceptance of an older registration may yet arrive; and the
+        MR beside hears of it, because what it knows of the prefix is no longer true either.
         """
+        bindings = self._database.bindings
         time = indication.first(Timestamp)
+        options = [o for o in indication.options if not isinstance(o, Timestamp)]
         status = RevocationStatus.BINDING_DOES_NOT_EXIST
         for hnp in prefixes_of(indication):
-            binding = self._database.bindings.get(hnp)
-            if binding is None or binding.home_lm != source:
+            home = self._context.directory.home_of(hnp)
+            if home is None or home.lm != source or self._database.is_ours(hnp):
                 continue
-            newest = self._database.bindings.newest(hnp)
-            if time is not None and not binding.leaving and time.units <= newest:
+            binding, newest = bindings.get(hnp), bindings.newest(hnp)
+            if time is not None and time.units > newest:
+                bindings.accept(hnp, time.units)
+            elif time is not None and binding is not None and not binding.leaving:
                 status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
+                options.append(Timestamp(newest))
                 continue
-            status = RevocationStatus.SUCCESS
-            yield from self._database.drop(hnp)
+            if binding is not None:
+                status = RevocationStatus.SUCCESS
+                yield from self._database.drop(hnp)
+            else:
+                yield Tell(BindingGone(hnp))
         answer = BindingRevocationAcknowledgement(
             status=status,
             sequence=indication.sequence,
             flags=indication.flags,
-            options=tuple(o for o in indication.options if not isinstance(o, Timestamp)),
+            options=tuple(options),
         )
         yield Send(source, answer)

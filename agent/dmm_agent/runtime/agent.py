@@ -23,6 +23,7 @@ from dmm_agent.runtime.control import ControlServer
 from dmm_agent.runtime.counters import Counters
 from dmm_agent.runtime.executor import Executor
 from dmm_agent.runtime.journal import Journal
+from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
 from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
@@ -100,6 +101,7 @@ class Agent:
             self._open(stack)
             self._start(loop)
             await control.start()
+            tell_ready(f"{self._config.host} runs {', '.join(sorted(self._config.functions))}")
             gc.freeze()  # what start-up made stays: collections need not look at it again
             await stopped.wait()
             self._executor.note("stopped", {"uptime_s": round(self._clock.uptime_s(), 3)})

@@ -21,6 +21,8 @@ PHASES = (
     ("move inside that network", "ar32"),
     ("return home", "ar11"),
 )
+VANISHED_S = 60
+"""Until its access router has noticed, and everybody has forgotten."""
 SHORT_NAMES = {
     "BindingUpdate": "PBU",
     "BindingAcknowledgement": "PBA",
@@ -38,14 +40,25 @@ def sequences() -> Iterator[str]:
     world = example_world(options={})
     heard: list[Sent] = []
     world.observers.append(heard.append)
+
+    def phase(title: str) -> Iterator[str]:
+        yield f"{title}: {len(heard)} messages"
+        yield from (f"  {_line(world, sent)}" for sent in heard)
+
     for title, access_router in PHASES:
         heard.clear()
         world.attach(NODE, access_router)
         world.run(4)
-        yield f"{title}: {len(heard)} messages"
-        yield from (f"  {_line(world, sent)}" for sent in heard)
+        yield from phase(title)
         world.start_session(NODE, "net1", every_s=0.3)
         world.run(2)
+    world.attach(NODE, "ar31")
+    world.run(10)
+    world.stop_session(NODE, "net1")
+    heard.clear()
+    world.leave(NODE, silently=True)
+    world.run(VANISHED_S)
+    yield from phase("vanish from another network")
 
 
 def _line(world: World, sent: Sent) -> str:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 START_S = 1_700_000_000.0
 SOLICIT_EVERY_S = 1.0
+MOST_AT_ONCE = 10_000
+"""Most things that can happen at one moment."""
 ADOPTION_GRACE_S = 30.0
 """How long a restarted agent leaves routes in place that it has not asked for."""
 
@@ -129,10 +131,19 @@ class World:
         self.at(period_s, again)
 
     def run(self, for_s: float) -> None:
-        """Let time pass."""
+        """Let time pass.
+
+        Raises:
+            AssertionError: it does not, because things go on happening at one moment.
+        """
         until = self.now + for_s
+        at_once = 0
         while self._queue and self._queue[0][0] <= until:
+            then = self.now
             self.now, _, action = heapq.heappop(self._queue)
+            at_once = at_once + 1 if self.now == then else 0
+            if at_once > MOST_AT_ONCE:
+                raise AssertionError(f"time stands still: more than {MOST_AT_ONCE} actions at once")
             action()
         self.now = until
 

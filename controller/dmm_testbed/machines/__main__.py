@@ -4,34 +4,44 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from dmm_testbed.machines import MachineError, process, state
+from dmm_testbed.machines import MachineError
+from dmm_testbed.machines.reach import reach
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 Lab = Annotated[str, typer.Option(envvar="LAB", help="Name of the lab.")]
+Machines = Annotated[
+    str, typer.Option(envvar="MACHINES", help="What they are: namespace, vagrant or metal.")
+]
 Machine = Annotated[str, typer.Argument(help="Name of the machine.", metavar="MACHINE")]
 
 
 @app.command("list")
-def list_machines(lab: Lab = "dmm") -> None:
-    """Names and first processes of the machines that run."""
-    for name, pid in state.running(lab).items():
-        print(f"{name}\t{pid}")
+def list_machines(lab: Lab = "dmm", machines: Machines = "namespace") -> None:
+    """Names of the machines that run, and where: first process, or USER@HOST:PORT."""
+    try:
+        found = reach(machines, lab)
+        for name in found.running():
+            print(f"{name}\t{found.where(name)}")
+    except MachineError as error:
+        _fail(error)
 
 
 @app.command()
-def shell(machine: Machine, lab: Lab = "dmm") -> None:
+def shell(machine: Machine, lab: Lab = "dmm", machines: Machines = "namespace") -> None:
     """Open a shell on a machine."""
-    _become(lab, machine, ["/bin/bash", "--login"])
+    _become(machines, lab, machine, ["/bin/bash", "--login"])
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True})
-def execute(machine: Machine, command: list[str], lab: Lab = "dmm") -> None:
+def execute(
+    machine: Machine, command: list[str], lab: Lab = "dmm", machines: Machines = "namespace"
+) -> None:
     """Run a command on a machine."""
-    _become(lab, machine, command)
+    _become(machines, lab, machine, command)
 
 
 @app.command()
@@ -40,19 +50,24 @@ def capture(
     interface: Annotated[str, typer.Argument(help="Interface, or any.")] = "any",
     expression: Annotated[list[str] | None, typer.Argument(help="tcpdump's filter.")] = None,
     lab: Lab = "dmm",
+    machines: Machines = "namespace",
 ) -> None:
     """Print a machine's packets as they pass, until Ctrl-C."""
-    _become(lab, machine, ["tcpdump", "-l", "-n", "-i", interface, *(expression or [])])
+    _become(machines, lab, machine, ["tcpdump", "-l", "-n", "-i", interface, *(expression or [])])
 
 
-def _become(lab: str, machine: str, command: list[str]) -> None:
+def _become(machines: str, lab: str, machine: str, command: list[str]) -> None:
     """Become the command inside the machine; never returns."""
     try:
-        line = process.enter(state.pid_of(lab, machine), command, interactive=True)
+        line = reach(machines, lab).command(machine, command, interactive=True)
     except MachineError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from None
+        _fail(error)
     os.execvp(line[0], line)  # noqa: S606
+
+
+def _fail(error: MachineError) -> NoReturn:
+    print(error, file=sys.stderr)
+    raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files that take long to build and are kept: `/var/cache/dmm-testbed/`."""
+"""Files that take long to build and are kept: `/var/cache/dmm-testbed/`, or in the user's cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CACHE = Path("/var/cache/dmm-testbed")
+
+def _place() -> Path:
+    """Root's for all of the computer; whoever is not root uses virtual machines, and has a home."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/dmm-testbed")
+    own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() / "dmm-testbed"
+
+
+CACHE = _place()
 KEPT = 3
 """So many files of a kind are kept, the newest; changing between branches stays fast."""
 

@@ -44,12 +44,21 @@ def directory(lab: str) -> Path:
     Raises:
         MachineError: that is no name for a lab.
     """
+    check_name(lab)
+    return STATE / lab
+
+
+def check_name(lab: str) -> None:
+    """Refuse what is no name for a lab, of whatever kind of machines.
+
+    Raises:
+        MachineError: says what a name is.
+    """
     if not _LAB.fullmatch(lab):
         raise MachineError(
             f"lab name: expected 1 to 16 lower-case letters, digits and hyphens, starting with a "
             f"letter, got {lab!r}"
         )
-    return STATE / lab
 
 
 def pids(lab: str) -> dict[str, int]:

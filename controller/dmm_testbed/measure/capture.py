@@ -1,16 +1,21 @@
-"""Capturing on every machine at once: start tcpdump, wait until it listens, collect the files."""
+"""Capturing on every machine at once: start tcpdump, wait until it listens, collect the files.
+
+All machines are dealt with side by side, and each with few commands: one may take half a second.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
 import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from dmm_testbed.measure.clocks import Bounds, bounds, offsets_s
 from dmm_testbed.measure.errors import MeasuringError
 from dmm_testbed.measure.packets import (
     PROBE_PORT,
@@ -21,11 +26,13 @@ from dmm_testbed.measure.packets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from dmm_testbed.measure.packets import Probe, Signal
-    from dmm_testbed.measure.runner import Runner
+    from dmm_testbed.measure.runner import Runner, Started
+
+_T = TypeVar("_T")
 
 SNAPLEN_BYTES = 2048
 """Whole signalling messages; probes are small, and nothing else is captured."""
@@ -33,11 +40,38 @@ MAX_PACKETS = 2_000_000
 """Where a forgotten capture ends by itself: a few hundred megabytes."""
 DIRECTORY = "/run/dmm-capture"
 
-_PCAP_HEADER_BYTES = 24
-_START_TIMEOUT_S = 15.0
-_STOP_TIMEOUT_S = 15.0
-_POLL_S = 0.05
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 60.0
 _BUFFER_KIB = 8192
+_AT_ONCE = 8
+
+_CAPTURE = (
+    'mkdir -p "$1"; rm -f "$2.pcap"; echo "$$ $7" > "$2.pid"; exec tcpdump -i any -y LINUX_SLL2 '
+    '-n -U --immediate-mode -Z root -s "$3" -B "$4" -c "$5" -w "$2.pcap" "$6" 2> "$2.log"'
+)
+"""Leaves its process number, and a word that says which capture it is, and becomes tcpdump.
+
+Immediate mode, or packets of the last second would stay in the kernel's ring when it stops; as
+root, because the folder is root's.
+"""
+_LISTENING = """
+n=0
+while [ $n -lt 40 ]; do
+    if read -r pid word < "$1.pid" && [ "$word" = "$2" ]; then
+        if [ -s "$1.pcap" ]; then exec ip -json address show; fi
+        kill -0 "$pid" || exit 1
+    fi 2> /dev/null
+    n=$((n + 1))
+    sleep 0.05
+done
+exit 2
+"""
+"""Looks for two seconds whether that capture has a file: tcpdump writes its header, all at once, as
+soon as its socket and filter stand. Then tells the machine's addresses; ends with 1 if tcpdump has
+ended, with 2 if it is not so far."""
+_ENDED, _NOT_YET = 1, 2
+_INTERRUPT = 'read -r pid _ < "$1.pid" && kill -INT "$pid"'
+_AFTERWARDS = 'ip -json address show && cat "$1.log"'
 
 
 def capture_filter(probe_port: int = PROBE_PORT) -> str:
@@ -90,8 +124,9 @@ class Capture:
     hosts: Sequence[str]
     directory: str = DIRECTORY
     """On the machines."""
-    _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _processes: dict[str, Started] = field(default_factory=dict)
     _interfaces: dict[str, Interfaces] = field(default_factory=dict)
+    _word: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def start(self) -> None:
         """Start on all machines; return when every one of them captures.
@@ -100,12 +135,7 @@ class Capture:
             MeasuringError: one does not start; those that did are stopped.
         """
         try:
-            for host in self.hosts:
-                self._interfaces[host] = interfaces(self.runner, host)
-                self._processes[host] = self.runner.start(host, self._command(host))
-            deadline_s = time.monotonic() + _START_TIMEOUT_S
-            for host in self.hosts:
-                self._await_listening(host, deadline_s)
+            self._interfaces = self._on_each(self.hosts, self._start)
         except BaseException:
             self.abandon()
             raise
@@ -123,19 +153,13 @@ class Capture:
             host = ended[0]
             raise MeasuringError(f"{host}: tcpdump ended before it was stopped: {logs[host]}")
         into.mkdir(parents=True, exist_ok=True)
-        collected = Collected({}, {}, {}, {})
-        for host in self.hosts:
-            path = into / f"{host}.pcap"
-            path.write_bytes(self.runner.read_file(host, self._path(host, "pcap")))
-            now = interfaces(self.runner, host)
-            before = self._interfaces[host]
-            collected.files[host] = path
-            collected.interfaces[host] = Interfaces(
-                {**before.names, **now.names}, before.addresses | now.addresses
-            )
-            collected.clock_offset_s[host] = clock_offset_s(self.runner, host)
-            collected.dropped[host] = _dropped(self._log(host))
-        return collected
+        found = self._on_each(self.hosts, lambda host: self._collect(host, into / f"{host}.pcap"))
+        return Collected(
+            files={host: into / f"{host}.pcap" for host in self.hosts},
+            interfaces={host: found[host][0] for host in self.hosts},
+            clock_offset_s=offsets_s({host: found[host][2] for host in self.hosts}),
+            dropped={host: found[host][1] for host in self.hosts},
+        )
 
     def abandon(self) -> None:
         """Stop whatever runs, and leave the files where they are.
@@ -143,68 +167,76 @@ class Capture:
         Raises:
             MeasuringError: a tcpdump does not stop.
         """
-        for host, process in self._processes.items():
-            if process.poll() is None:
-                interrupt = ["sh", "-c", 'kill -INT "$(cat "$1")"', "-", self._path(host, "pid")]
-                self.runner.run(host, interrupt)
+        going = [host for host, process in self._processes.items() if process.poll() is None]
         deadline_s = time.monotonic() + _STOP_TIMEOUT_S
         stuck = []
-        for host, process in self._processes.items():
-            try:
-                process.wait(max(0.0, deadline_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                stuck.append(host)
-        self._processes.clear()
+        try:
+            self._on_each(going, self._interrupt)
+        finally:
+            for host, process in self._processes.items():
+                try:
+                    process.wait(max(0.0, deadline_s - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    stuck.append(host)
+            self._processes.clear()
         if stuck:
             raise MeasuringError(f"tcpdump does not stop on {', '.join(stuck)}")
 
+    def _start(self, host: str) -> Interfaces:
+        """Start on one machine; return its addresses when it captures."""
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        self._processes[host] = self.runner.start(host, self._command(host))
+        look = ["sh", "-c", _LISTENING, "listening", self._base(host), self._word]
+        while True:
+            looked = self.runner.run(host, look)
+            if looked.returncode == 0:
+                return _interfaces(looked.stdout)
+            if looked.returncode == _ENDED or self._processes[host].poll() is not None:
+                raise MeasuringError(f"{host}: tcpdump does not start: {self._log(host)}")
+            if looked.returncode != _NOT_YET:
+                raise MeasuringError(f"{host}: ip address show: {looked.stderr.strip()}")
+            if time.monotonic() > deadline_s:
+                raise MeasuringError(f"{host}: tcpdump captures nothing: {self._log(host)}")
+
     def _command(self, host: str) -> list[str]:
-        """A shell that leaves its process number and becomes tcpdump.
-
-        Immediate mode, or packets of the last second would stay in the kernel's ring when it stops;
-        as root, because the folder is root's.
-        """
-        script = (
-            'mkdir -p "$1"; rm -f "$2.pcap"; echo $$ > "$2.pid"; exec tcpdump -i any -y LINUX_SLL2 '
-            '-n -U --immediate-mode -Z root -s "$3" -B "$4" -c "$5" -w "$2.pcap" "$6" 2> "$2.log"'
-        )
         numbers = [str(number) for number in (SNAPLEN_BYTES, _BUFFER_KIB, MAX_PACKETS)]
-        base = f"{self.directory}/{host}"
-        return ["sh", "-c", script, "capture", self.directory, base, *numbers, capture_filter()]
+        arguments = [self.directory, self._base(host), *numbers, capture_filter(), self._word]
+        return ["sh", "-c", _CAPTURE, "capture", *arguments]
 
-    def _path(self, host: str, suffix: str) -> str:
-        return f"{self.directory}/{host}.{suffix}"
+    def _interrupt(self, host: str) -> None:
+        self.runner.run(host, ["sh", "-c", _INTERRUPT, "interrupt", self._base(host)])
+
+    def _collect(self, host: str, path: Path) -> tuple[Interfaces, int, Bounds]:
+        """Copy one capture; gives all addresses of the machine, drops, and bounds of its clock."""
+        path.write_bytes(self.runner.read_file(host, f"{self._base(host)}.pcap"))
+        told = self.runner.run(host, ["sh", "-c", _AFTERWARDS, "afterwards", self._base(host)])
+        if told.returncode:
+            raise MeasuringError(f"{host}: no addresses, or no log: {told.stderr.strip()}")
+        shown, _, log = told.stdout.partition("\n")
+        before, now = self._interfaces[host], _interfaces(shown)
+        every = Interfaces({**before.names, **now.names}, before.addresses | now.addresses)
+        return every, _dropped(log), bounds(self.runner, host)
+
+    def _base(self, host: str) -> str:
+        return f"{self.directory}/{host}"
 
     def _log(self, host: str) -> str:
         try:
-            return self.runner.read_file(host, self._path(host, "log")).decode(errors="replace")
+            log = self.runner.read_file(host, f"{self._base(host)}.log")
+            return log.decode(errors="replace").strip()
         except OSError as error:
             return f"no log: {error}"
 
-    def _await_listening(self, host: str, deadline_s: float) -> None:
-        """Wait for the file's header, which tcpdump writes once its socket and filter stand."""
-        while True:
-            with contextlib.suppress(OSError):
-                if len(self.runner.read_file(host, self._path(host, "pcap"))) >= _PCAP_HEADER_BYTES:
-                    return
-            if self._processes[host].poll() is not None:
-                raise MeasuringError(f"{host}: tcpdump does not start: {self._log(host)}")
-            if time.monotonic() > deadline_s:
-                raise MeasuringError(f"{host}: tcpdump captures nothing: {self._log(host)}")
-            time.sleep(_POLL_S)
+    def _on_each(self, hosts: Sequence[str], do: Callable[[str], _T]) -> dict[str, _T]:
+        """Do it on several machines side by side; raises what one raised, when all are through."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(hosts, list(pool.map(do, hosts)), strict=True))
 
 
-def interfaces(runner: Runner, host: str) -> Interfaces:
-    """The interfaces and addresses a machine has now.
-
-    Raises:
-        MeasuringError: the machine does not say.
-    """
-    result = runner.run(host, ["ip", "-json", "address", "show"])
-    if result.returncode:
-        raise MeasuringError(f"{host}: ip address show: {result.stderr.strip()}")
-    links = json.loads(result.stdout)
+def _interfaces(shown: str) -> Interfaces:
+    """From what `ip -json address show` says."""
+    links = json.loads(shown)
     return Interfaces(
         names={link["ifindex"]: link["ifname"] for link in links},
         addresses=frozenset(
@@ -214,20 +246,6 @@ def interfaces(runner: Runner, host: str) -> Interfaces:
             if entry["family"] == "inet6" and entry["scope"] == "global"
         ),
     )
-
-
-def clock_offset_s(runner: Runner, host: str) -> float:
-    """How far the machine's clock is ahead of this one's; 0 if it may well be the same clock.
-
-    The machine's answer lies somewhere within the round trip, so an offset smaller than that says
-    nothing: namespace machines share this kernel's clock.
-    """
-    asked_s = time.time()
-    said_s = int(runner.run(host, ["date", "+%s%N"]).stdout) / 1e9
-    answered_s = time.time()
-    if asked_s - 0.001 <= said_s <= answered_s + 0.001:
-        return 0.0
-    return said_s - (asked_s + answered_s) / 2
 
 
 def _dropped(log: str) -> int:

@@ -10,7 +10,7 @@ from dmm_testbed import results
 from dmm_testbed.measure.errors import MeasuringError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dmm_testbed.measure.traffic import Journals, Mark, StreamJournal
 
@@ -64,15 +64,29 @@ def tcp_between(journals: Journals, start: Mark, end: Mark) -> results.Tcp:
 
 
 def gap_plot(
-    journals: Journals, mobile_node: str, correspondent: str, started_at_s: float
+    journals: Journals,
+    mobile_node: str,
+    correspondent: str,
+    started_at_s: float,
+    clock_offset_s: Mapping[str, float],
 ) -> results.GapPlot:
-    """Silence between received probes over a run, the longest of each bin."""
+    """Silence between received probes over a run, the longest of each bin.
+
+    Args:
+        journals: of the session's ends, each by its own clock.
+        mobile_node: one end.
+        correspondent: the other.
+        started_at_s: when the run began, by the controller's clock.
+        clock_offset_s: how far each machine's clock is ahead of that.
+    """
+    at_node_s = started_at_s + clock_offset_s[mobile_node]
+    at_correspondent_s = started_at_s + clock_offset_s[correspondent]
     return results.GapPlot(
         mobile_node=mobile_node,
         correspondent=correspondent,
         bin_ms=GAP_BIN_MS,
-        forward=_gaps(journals.udp.get("reverse"), started_at_s),
-        reverse=_gaps(journals.udp.get("forward"), started_at_s),
+        forward=_gaps(journals.udp.get("reverse"), at_node_s),
+        reverse=_gaps(journals.udp.get("forward"), at_correspondent_s),
     )
 
 

@@ -68,7 +68,7 @@ class Trace:
 
     sequence: int
     sent_at_s: float
-    """When it was first seen, by the clock of the machine that saw it."""
+    """When it left its sender, by the sender's clock."""
     arrived_at_s: float | None
     """When it first came in at its receiver, by the receiver's clock."""
     walk: Walk
@@ -91,8 +91,10 @@ def trace(sightings: Sightings, wiring: Wiring, flow: Flow) -> list[Trace]:
         signature = (frozenset(hops.items()), frozenset(arrived))
         if signature not in known:
             known[signature] = _walk(hops, arrived, wiring, flow)
+        at_sender = (p.time_s for p in probes if p.machine == flow.sender and p.outgoing)
         at_receiver = (p.time_s for p in probes if p.machine == flow.receiver and not p.outgoing)
-        traces.append(Trace(sequence, probes[0].time_s, next(at_receiver, None), known[signature]))
+        sent_at_s = next(at_sender, probes[0].time_s)
+        traces.append(Trace(sequence, sent_at_s, next(at_receiver, None), known[signature]))
     _refuse_holes(traces, flow)
     return traces
 

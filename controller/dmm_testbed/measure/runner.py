@@ -9,8 +9,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class Started(Protocol):
+    """A program that was started and goes on; `subprocess.Popen` is one."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, once its end was noticed."""
+        ...
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and give its exit status.
+
+        Raises:
+            subprocess.TimeoutExpired: it goes on.
+        """
+        ...
+
+    def kill(self) -> None:
+        """Let it end; does not wait for that."""
+        ...
+
+
 class Runner(Protocol):
-    """Runs programs on machines as root."""
+    """Runs programs on machines as root; any number of threads may use it."""
 
     def run(
         self, host: str, argv: Sequence[str], *, timeout_s: float = 30.0
@@ -22,8 +47,8 @@ class Runner(Protocol):
         """
         ...
 
-    def start(self, host: str, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program that goes on; the returned process ends when the program does."""
+    def start(self, host: str, argv: Sequence[str]) -> Started:
+        """Start a program that goes on; it ends at the latest when we do."""
         ...
 
     def read_file(self, host: str, path: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from dmm_testbed import results
@@ -12,7 +12,7 @@ from dmm_testbed.measure.path import trace
 from dmm_testbed.measure.summary import PathSummary, larger, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dmm_testbed.measure.packets import Sightings
     from dmm_testbed.measure.path import Trace
@@ -34,7 +34,8 @@ class MoveRecord:
     before: Mark
     """Taken just before."""
     at_s: float
-    """When the radio was switched, by the controller's clock."""
+    """When the radio was switched: by the node's clock as it was noted, by the controller's once
+    `by_our_clock` has dealt with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class StepRecord:
     start: Mark
     end: Mark
     moves: tuple[MoveRecord, ...] = ()
+
+    def by_our_clock(self, clock_offset_s: Mapping[str, float]) -> StepRecord:
+        """The same step with the times of its moves by the controller's clock.
+
+        Args:
+            clock_offset_s: how far each machine's clock is ahead, as captures were corrected by.
+        """
+        moves = (replace(m, at_s=m.at_s - clock_offset_s[m.mobile_node]) for m in self.moves)
+        return replace(self, moves=tuple(moves))
 
 
 class Measurement:

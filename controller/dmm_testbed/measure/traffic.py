@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,7 +13,7 @@ from dmm_testbed.measure.packets import FORWARD, PROBE_PORT, REVERSE
 from dmm_testbed.measure.path import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dmm_testbed.measure.runner import Runner
 
@@ -177,9 +178,8 @@ class Session:
         at_s = time.time()
         now_ns: dict[_Way, int] = {}
         found: dict[str, dict[_Way, StreamReport]] = {"udp": {}, "tcp": {}}
-        for host, name, way in self._ends():
-            answer = _parsed(_Reports, host, self._tool(host, ["report", "--json", "--name", name]))
-            process = answer.processes[0]
+        for (host, _, way), text in self._both("report"):
+            process = _parsed(_Reports, host, text).processes[0]
             now_ns[way] = process.now_ns
             for stream in self._own(process.streams):
                 found[stream.kind][stream.sends] = stream
@@ -192,8 +192,7 @@ class Session:
             MeasuringError: an end does not answer.
         """
         found: dict[str, dict[_Way, StreamJournal]] = {"udp": {}, "tcp": {}}
-        for host, name, _ in self._ends():
-            text = self._tool(host, ["journal", "--json", "--name", name])
+        for (host, _, _), text in self._both("journal"):
             for stream in self._own(_parsed(_Journals, host, text).processes[0].streams):
                 found[stream.kind][stream.sends] = stream
         return Journals(udp=found["udp"], tcp=found["tcp"])
@@ -211,6 +210,15 @@ class Session:
             (self.mobile_node, self._client, "reverse"),
             (self.correspondent, _SERVER, "forward"),
         )
+
+    def _both(self, what: str) -> Iterator[tuple[tuple[str, str, _Way], str]]:
+        """Ask both ends, at the same time."""
+        ends = self._ends()
+        with ThreadPoolExecutor(len(ends)) as pool:
+            asked = pool.map(
+                lambda end: self._tool(end[0], [what, "--json", "--name", end[1]]), ends
+            )
+            yield from zip(ends, list(asked), strict=True)
 
     def _tool(self, host: str, arguments: Sequence[str]) -> str:
         return _run(self.runner, host, arguments)

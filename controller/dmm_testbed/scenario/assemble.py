@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dmm_testbed import results
 from dmm_testbed.measure import signalling
@@ -42,7 +42,7 @@ class Run:
 
     topology: Topology
     profile: str
-    machines: Literal["namespace", "vagrant"]
+    machines: results.MachineKind
     began: datetime
     played: Sequence[Played]
     sessions: Mapping[str, tuple[Session, Journals]]
@@ -66,7 +66,8 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
         for name, (session, journals) in run.sessions.items()
     }
     steps = []
-    for played in run.played:
+    for noted in run.played:
+        played = replace(noted, record=noted.record.by_our_clock(captures.clock_offset_s))
         name = played.step.session
         sent = signalling.between(messages, played.record.start.at_s, played.record.end.at_s)
         step = measured[name].step(played.record) if name else _unmeasured(run, played, sent)
@@ -81,7 +82,13 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
             steps=tuple(steps),
             messages=signalling.chart(messages, began_at_s),
             gaps=tuple(
-                gap_plot(journals, session.mobile_node, session.correspondent, began_at_s)
+                gap_plot(
+                    journals,
+                    session.mobile_node,
+                    session.correspondent,
+                    began_at_s,
+                    captures.clock_offset_s,
+                )
                 for session, journals in run.sessions.values()
             ),
             notes=_notes(captures),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from subprocess import TimeoutExpired
+from typing import TYPE_CHECKING
 
 from dmm_testbed import results
+from dmm_testbed.machines.errors import MachineError
 from dmm_testbed.measure.capture import Capture
 from dmm_testbed.measure.errors import MeasuringError
 from dmm_testbed.measure.steps import MoveRecord, StepRecord
@@ -21,13 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from dmm_testbed.measure.runner import Runner
+    from dmm_testbed.machines.reach import Reach
     from dmm_testbed.measure.traffic import Journals
     from dmm_testbed.results import HostState
     from dmm_testbed.scenario.file import Scenario, Step
     from dmm_testbed.topology import Topology
 
 POLL_S = 0.5
+AT_ONCE = 8
+TROUBLE = (MachineError, MeasuringError, TimeoutExpired)
+"""What a machine that does not do as it should, or is gone, shows up as."""
 
 
 class Player:
@@ -38,8 +44,7 @@ class Player:
         topology: Topology,
         profile: str,
         scenario: Scenario,
-        runner: Runner,
-        machines: Literal["namespace", "vagrant"],
+        reach: Reach,
         directory: Path,
         say: Callable[[str], None],
     ) -> None:
@@ -49,20 +54,19 @@ class Player:
             topology: the one the machines were made by.
             profile: name of the profile in use, for the results.
             scenario: what to play.
-            runner: reaches the machines.
-            machines: kind of machines, for the results.
+            reach: leads to the machines.
             directory: where captures and results go.
             say: shows one line of progress.
         """
         self.topology = topology
         self.profile = profile
         self.scenario = scenario
-        self.runner = runner
-        self.machines = machines
+        self.runner = reach.runner()
+        self.machines = reach.kind
         self.directory = directory
         self.say = say
         self.played: list[Played] = []
-        self._capture = Capture(runner, sorted(topology.machines))
+        self._capture = Capture(self.runner, sorted(topology.machines))
         self._sessions: dict[str, Session] = {}
         self._collected: dict[str, tuple[Session, Journals]] = {}
         nodes = topology.with_role(Role.MOBILE_NODE)
@@ -87,7 +91,9 @@ class Player:
             self.say(f"{node} starts at {start}")
             self._place(node, start)
             self._home_address(node)
-        self._agents = [host for host in self._agents if self._has_agent(host)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            there = list(pool.map(self._has_agent, self._agents))
+        self._agents = [host for host, has in zip(self._agents, there, strict=True) if has]
         self._capture.start()
         self._began = datetime.now(UTC)
 
@@ -136,11 +142,12 @@ class Player:
     def abandon(self) -> None:
         """Leave nothing running and every node where it starts, whatever state the run is in."""
         for session in self._sessions.values():
-            with suppress(MeasuringError):
+            with suppress(*TROUBLE):
                 session.stop()
-        self._capture.abandon()
+        with suppress(*TROUBLE):
+            self._capture.abandon()
         for node, start in self._starts.items():
-            with suppress(MeasuringError):
+            with suppress(*TROUBLE):
                 self._place(node, start)
 
     def _place(self, node: str, access_router: str) -> None:

@@ -18,7 +18,11 @@ POLL_S = 0.1
 
 
 def move(runner: Runner, node: str, to: str) -> float:
-    """Attach a node at an access router; return when its new link went up (seconds since 1970).
+    """Attach a node at an access router.
+
+    Returns:
+        When its new link went up, in seconds since 1970 by the node's clock; when the radio was
+        done, if that link was up already.
 
     Raises:
         MeasuringError: the radio does not obey; its words are in the text.
@@ -28,25 +32,37 @@ def move(runner: Runner, node: str, to: str) -> float:
         raise MeasuringError(f"{node}: dmm-radio move {to}: {result.stderr.strip()}")
     actions = json.loads(result.stdout)["actions"]
     switched = [action["unix"] for action in actions if action["action"] == "up"]
-    return float(switched[0]) if switched else time.time()
+    return float(switched[0] if switched else actions[-1]["unix"])
 
 
 def fall_silent(runner: Runner, node: str) -> float:
-    """Let a node vanish without a word: its link keeps its carrier, but nothing answers on it."""
-    at_s = time.time()
-    _link(runner, node, "down")
-    return at_s
+    """Let a node vanish without a word: its link keeps its carrier, but nothing answers on it.
+
+    Returns:
+        When it did, in seconds since 1970 by the node's clock.
+
+    Raises:
+        MeasuringError: the link does not obey.
+    """
+    return int(_link(runner, node, "down")) / 1e9
 
 
 def wake(runner: Runner, node: str) -> None:
-    """Let a node that fell silent, or never did, answer again."""
+    """Let a node that fell silent, or never did, answer again.
+
+    Raises:
+        MeasuringError: the link does not obey.
+    """
     _link(runner, node, "up")
 
 
-def _link(runner: Runner, node: str, state: str) -> None:
-    result = runner.run(node, ["ip", "link", "set", "dev", BRIDGE, state])
+def _link(runner: Runner, node: str, state: str) -> str:
+    """Take the bridge up or down; gives the time just before (ns since 1970)."""
+    script = 'date +%s%N && ip link set dev "$1" "$2"'
+    result = runner.run(node, ["sh", "-c", script, "link", BRIDGE, state])
     if result.returncode:
         raise MeasuringError(f"{node}: {BRIDGE} {state}: {result.stderr.strip()}")
+    return result.stdout.strip()
 
 
 def address_in(runner: Runner, node: str, pool: IPv6Network, within_s: float = 20.0) -> str:

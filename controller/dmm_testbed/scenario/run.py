@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from dmm_testbed.machines.runner import NamespaceRunner
 from dmm_testbed.report.__main__ import write_page
 from dmm_testbed.report.terminal import print_summary
 from dmm_testbed.scenario.file import load_scenario
@@ -16,10 +15,11 @@ from dmm_testbed.topology import load_topology
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dmm_testbed.machines.reach import Reach
     from dmm_testbed.results import Results
 
 
-def run(topology_file: Path, profile: str, scenario_file: Path, lab: str, out: Path) -> Results:
+def run(topology_file: Path, profile: str, scenario_file: Path, reach: Reach, out: Path) -> Results:
     """Play a scenario on a running lab, showing progress and a table.
 
     Raises:
@@ -36,7 +36,7 @@ def run(topology_file: Path, profile: str, scenario_file: Path, lab: str, out: P
     def say(line: str) -> None:
         console.print(f"  {line}", highlight=False)
 
-    player = Player(topology, profile, scenario, NamespaceRunner(lab), "namespace", out, say)
+    player = Player(topology, profile, scenario, reach, out, say)
     try:
         console.print(f"[{next(progress)}/{total}] getting ready", markup=False)
         player.begin()

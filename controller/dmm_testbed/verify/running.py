@@ -10,7 +10,6 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.config import AgentConfig
-from dmm_testbed.machines.testinfra_backend import machine
 from dmm_testbed.topology.agent_config import agent_config
 from dmm_testbed.topology.model import Role
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dmm_agent.config import Directory
+    from dmm_testbed.machines.reach import Reach
     from dmm_testbed.topology import Machine, Topology
     from dmm_testbed.topology.profile import Profile
 
@@ -34,13 +34,13 @@ Rows = list[dict[str, Any]]
 class RunningLab:
     """A lab, and what topology and profile say of it."""
 
-    name: str
+    reach: Reach
     topology: Topology
     profile: Profile
 
     def host(self, name: str) -> Any:
         """Testinfra's view of a machine."""
-        return machine(self.name, name)
+        return self.reach.host(name)
 
     @property
     def agents(self) -> list[Machine]:

@@ -29,6 +29,7 @@ from dmm_agent.wire import (
     BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
+    RevocationStatus,
     RevocationTrigger,
     Timestamp,
 )
@@ -168,6 +169,73 @@ def test_a_deregistration_of_another_nodes_prefix_changes_nothing(lm: Steps) -> 
     lm.receive("gw3", lm.update(HNP1, after_s=1))
     lm.receive("gw3", lm.update(HNP1, mn_id=MN2, lifetime_s=0, after_s=1))
     assert not lm.table("bindings")[0]["leaving"]
+
+
+def test_a_registration_that_comes_after_its_deregistration_is_no_news(lm: Steps) -> None:
+    early = lm.update(HNP1, after_s=1)
+    lm.receive("gw3", lm.update(HNP1, lifetime_s=0, after_s=0.1))
+    status, _, _ = verdict(lm.receive("gw3", early))
+    assert status == BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
+    assert lm.locations() == {}
+
+
+def test_all_that_a_node_has_at_one_place_can_be_deregistered_at_once(lm: Steps) -> None:
+    """An access router that lost the node before its first answer knows no prefix of it."""
+    lm.receive("ar12", lm.update(after_s=1))
+    lm.receive("ar12", lm.update(lifetime_s=0, after_s=1))
+    assert lm.table("bindings")[0]["leaving"]
+
+
+def test_so_is_the_registration_that_has_yet_to_arrive(lm: Steps) -> None:
+    early = lm.update(after_s=1)
+    lm.receive("ar12", lm.update(lifetime_s=0, after_s=0.1))
+    status, _, _ = verdict(lm.receive("ar12", early))
+    assert status == BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
+    assert lm.locations() == {}
+
+
+def refusal(
+    of: BindingRevocationIndication, attached_at: float
+) -> BindingRevocationAcknowledgement:
+    """The network says that the node came back at that time."""
+    status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
+    options = [option for option in of.options if not isinstance(option, Timestamp)]
+    options.append(Timestamp.at(attached_at))
+    return BindingRevocationAcknowledgement(status, of.sequence, of.flags, tuple(options))
+
+
+def test_a_node_that_came_back_before_its_revocation_is_pointed_at_again(lm: Steps) -> None:
+    """Inside the network it visits it could come back without this LM hearing of it."""
+    lm.receive("gw3", lm.update(HNP1, after_s=1))
+    moved = lm.receive("gw2", lm.update(HNP1, after_s=1))
+    revoked = message(moved, BindingRevocationIndication)
+    effects = lm.receive("gw3", refusal(revoked, attached_at=lm.now + 0.1), after_s=0.2)
+    assert lm.locations() == {str(HNP1): "gw3"}
+    assert sent(effects) == [("BindingRevocationIndication", "gw2")]
+
+
+def test_a_node_that_came_back_but_has_left_again_is_revoked_again(lm: Steps) -> None:
+    lm.receive("gw3", lm.update(HNP1, after_s=1))
+    moved = lm.receive("gw2", lm.update(HNP1, after_s=1))
+    revoked = message(moved, BindingRevocationIndication)
+    came_back_at = lm.now + 0.1
+    newest = lm.update(HNP1, after_s=0.5)
+    lm.receive("gw2", newest)
+    effects = lm.receive("gw3", refusal(revoked, came_back_at))
+    assert lm.locations() == {str(HNP1): "gw2"}
+    again = message(effects, BindingRevocationIndication)
+    assert again.first(Timestamp) == newest.first(Timestamp)
+    assert sent(effects) == [("BindingRevocationIndication", "gw3")]
+
+
+@pytest.mark.parametrize("sender", ["gw2", "gw3"])
+def test_only_who_was_revoked_can_refuse_and_only_once(lm: Steps, sender: str) -> None:
+    lm.receive("gw3", lm.update(HNP1, after_s=1))
+    moved = lm.receive("gw2", lm.update(HNP1, after_s=1))
+    revoked = message(moved, BindingRevocationIndication)
+    lm.receive("gw3", BindingRevocationAcknowledgement(0, revoked.sequence, revoked.flags))
+    assert lm.receive(sender, refusal(revoked, lm.now + 0.1), after_s=0.2) == []
+    assert lm.locations() == {str(HNP1): "gw2"}
 
 
 def test_a_revocation_is_repeated_until_it_is_acknowledged(lm: Steps) -> None:

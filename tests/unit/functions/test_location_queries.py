@@ -8,7 +8,7 @@ import pytest
 from steps import ANSWER_S, HNP1, LEASE_S, Steps, address, all_of, message, sent, timer
 
 from dmm_agent.functions.effects import Effect, Send
-from dmm_agent.functions.events import Received
+from dmm_agent.functions.events import Received, TimerFired
 from dmm_agent.functions.notices import MAX_ASKERS
 from dmm_agent.functions.queries import NEGATIVE_LIFETIME_S
 from dmm_agent.wire import (
@@ -128,6 +128,22 @@ def test_who_serves_the_node_now_knows_already(lm: Steps) -> None:
     asked(lm, HNP1, by="gw2")
     asked(lm, HNP1, by="gw3")
     assert notified(lm.receive("gw3", lm.update(HNP1, after_s=1))) == ["gw2"]
+
+
+def test_but_it_hears_of_the_next_change(lm: Steps) -> None:
+    asked(lm, HNP1, by="gw2")
+    lm.receive("gw2", lm.update(HNP1, after_s=1))
+    lm.receive("gw2", lm.update(HNP1, lifetime_s=0, after_s=1))
+    effects = lm(TimerFired("lm", ("expiry", HNP1)), after_s=10)
+    assert notified(effects) == ["gw2"]
+
+
+def test_who_is_revoked_knows_by_that(lm: Steps) -> None:
+    asked(lm, HNP1, by="gw2")
+    lm.receive("gw2", lm.update(HNP1, after_s=1))
+    effects = lm.receive("gw3", lm.update(HNP1, after_s=1))
+    assert notified(effects) == []
+    assert ("BindingRevocationIndication", "gw2") in sent(effects)
 
 
 def test_who_never_asked_is_not_told(lm: Steps) -> None:

@@ -248,6 +248,7 @@ def test_a_revocation_that_the_nodes_return_has_overtaken_is_refused(lm: Visited
     effects = lm.receive("gw1", revocation(lm.now - 1))
     answer = message(effects, BindingRevocationAcknowledgement)
     assert answer.status == RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
+    assert answer.first(Timestamp) == Timestamp.at(lm.now), "when it came"
     assert lm.locations() == {str(HNP1): "ar31"}
 
 
@@ -261,6 +262,14 @@ def test_a_node_that_has_left_is_let_go_however_late_its_old_access_router_notic
     effects = lm.receive("gw1", revocation(came_home))
     answer = message(effects, BindingRevocationAcknowledgement)
     assert answer.status == RevocationStatus.SUCCESS
+    assert lm.locations() == {}
+
+
+def test_a_revocation_that_overtook_the_acceptance_has_the_last_word(lm: Visited) -> None:
+    asked = message(lm.receive("ar31", lm.update(HNP1)), BindingUpdate)
+    lm.receive("gw1", revocation(lm.now + 0.05), after_s=0.1)
+    effects = lm.home_answers(asked)
+    assert verdict(effects)[0] == BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
     assert lm.locations() == {}
 
 

@@ -425,6 +425,21 @@ def test_what_was_only_asked_for_is_deregistered_too(ar: Ar) -> None:
     assert (update.lifetime_s, prefixes(update)) == (0, [HNP1])
 
 
+def test_before_the_first_answer_all_of_the_node_is_deregistered(ar: Ar) -> None:
+    ar(attached())
+    (update,) = updates(ar(Detached("mn1"), after_s=1))
+    assert (update.lifetime_s, prefixes(update)) == (0, [ANY_PREFIX])
+
+
+def test_a_deregistration_is_not_repeated_once_the_node_is_back(ar: Ar) -> None:
+    """The next copy would be newer than the registration, and end it."""
+    ar.attach()
+    ar.bring()
+    waiting = timer(ar(Detached("mn1"), after_s=1), "request")
+    assert any(isinstance(e, CancelTimer) and e.key == waiting.key for e in ar(attached()))
+    assert ar.fire(waiting) == []
+
+
 def test_a_deregistration_is_repeated_a_few_times(ar: Ar) -> None:
     ar.attach()
     ar.bring()

@@ -323,6 +323,15 @@ def test_what_was_cached_of_a_prefix_ends_when_it_comes_to_visit(mr: Mr) -> None
     assert CacheRoute(HNP1, address("gw3")) in removed(mr.visit(HNP1, home="gw1"))
 
 
+def test_a_prefix_that_should_have_had_a_binding_and_has_not_is_asked_about_anew(mr: Mr) -> None:
+    """Its home LM took it for visiting here: what was asked and answered before is void."""
+    mr.resolve(AnswerStatus.AWAY, "gw3")
+    assert removed(mr(BindingGone(HNP1))) == [CacheRoute(HNP1, address("gw3"))]
+    asked = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
+    mr(BindingGone(HNP1))
+    assert mr.answer(asked, AnswerStatus.AWAY, "gw3") == []
+
+
 def test_a_visitor_gets_a_shortcut_to_fixed_hosts_elsewhere(mr: Mr) -> None:
     """Without it what it sends to net1 goes round by its home, net3."""
     mr.visit()

@@ -179,8 +179,17 @@ def test_the_longest_gap_reaches_into_the_span(times: list[int], gap_ms: float) 
 
 
 def test_the_gap_plot_keeps_the_longest_of_each_bin() -> None:
-    plot = gap_plot(udp_journals(100, lost=range(40, 60)), "mn11", "cn2", started_at_s=0.0)
+    journals = udp_journals(100, lost=range(40, 60))
+    plot = gap_plot(journals, "mn11", "cn2", 0.0, {"mn11": 0.0, "cn2": 0.0})
     assert max(point.gap_ms for point in plot.forward) == pytest.approx(105)
     assert max(point.gap_ms for point in plot.reverse) == pytest.approx(5)
     assert len(plot.reverse) == pytest.approx(100 * 5 / plot.bin_ms, abs=1)
     assert [point.at_ms for point in plot.forward] == sorted(p.at_ms for p in plot.forward)
+
+
+def test_the_gap_plot_has_one_clock_for_both_ends() -> None:
+    """The server's clock, cn2's, is three seconds ahead; both plots begin when the run did."""
+    journals = udp_journals(100, skew_ns=3_000_000_000)
+    plot = gap_plot(journals, "mn11", "cn2", 0.0, {"mn11": 0.0, "cn2": 3.0})
+    assert [p.at_ms for p in plot.forward] == pytest.approx([p.at_ms for p in plot.reverse])
+    assert 0 <= plot.reverse[0].at_ms < 100

@@ -43,7 +43,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ],
         check=True,
     )
-    return {**os.environ, "PYTHONPATH": str(target)}
+    searched = [str(target), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(searched)}
 
 
 def profile_with_it(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmm_testbed.machines import MachineError, bundle, lab, process, state
+from dmm_testbed.machines import MachineError, lab, process, state
 from dmm_testbed.machines.spec import lab_spec
 from dmm_testbed.machines.testinfra_backend import machine
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from dmm_testbed.machines.spec import LabSpec
 
-ROOT = Path(__file__).parents[2]
 NAME = f"{os.environ.get('LAB', 'dmm')[:10]}-parts"
 SPEC = lab_spec(
     "two-and-one",
@@ -29,12 +28,6 @@ SPEC = lab_spec(
     [{"ends": ["left", "middle"], "mtu": 1600}, {"ends": ["middle", "right"], "mtu": 1400}],
 )
 PLACES = ("/etc", "/run", "/tmp", "/usr", "/var", "/dev/shm", "/root")  # noqa: S108 - for both
-
-
-@pytest.fixture(scope="module")
-def agent() -> Path:
-    words: list[str] = []
-    return bundle.agent_bundle(ROOT / "agent", ROOT / "requirements-agent.txt", words.append)[0]
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""The lab under test: made of namespaces by our playbook, or of VMs by Vagrant, which runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.playing import ROOT, play
+
+from dmm_testbed.machines.reach import reach
+from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.plain import plain_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.playing import Played
+
+    from dmm_testbed.machines.reach import Reach
+    from dmm_testbed.topology.model import Role
+
+KINDS = ("namespace", "vagrant")
+VAGRANT = ROOT / "vagrant"
+VAGRANT_UP_WITHIN_S = 2400.0
+VAGRANT_DESTROY_WITHIN_S = 300.0
+PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
+LAST_LINES = 200
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab under test."""
+
+    name: str
+    kind: str
+    topology: str
+
+    def make(self, say: Callable[[str], None]) -> None:
+        """Make the lab, with everything configured and running."""
+        began = time.monotonic()
+        if self.kind == "vagrant":
+            say(f"vagrant up, lab {self.name}, topology {self.topology}: some minutes")
+            status, output = self.vagrant("up", within_s=VAGRANT_UP_WITHIN_S)
+        else:
+            made = self.play("site")
+            status, output = made.status, made.output
+        last = "\n".join(output.splitlines()[-LAST_LINES:])
+        assert status == 0, f"the lab could not be made:\n{last}"
+        say(f"lab {self.name}: {self.kind} machines up in {time.monotonic() - began:.0f} s")
+
+    def destroy(self, say: Callable[[str], None]) -> None:
+        """Take the lab away, whatever state it is in."""
+        if self.kind == "vagrant":
+            say(f"vagrant destroy, lab {self.name}")
+            status, output = self.vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
+            assert status == 0, output
+        else:
+            self.play("destroy")
+
+    def play(self, playbook: str, *options: str, **variables: str) -> Played:
+        """Run a playbook of ours on the lab."""
+        within_s = PLAYBOOK_WITHIN_S[self.kind]
+        files = self.inventories(Path("inventory") / f"{self.topology}.yml")
+        return play(self.name, files, playbook, *options, within_s=within_s, **variables)
+
+    def change_to(self, topology: Path) -> Played:
+        """Have the lab be as another file describes it, with the same machines."""
+        within_s = PLAYBOOK_WITHIN_S[self.kind]
+        return play(self.name, self.inventories(topology), "site", within_s=within_s)
+
+    def inventories(self, topology: Path) -> tuple[Path, ...]:
+        """The topology, and where Ansible finds its machines if they are not namespaces."""
+        if self.kind == "namespace":
+            return (topology,)
+        generated = self._vagrant_files / "provisioners/ansible/inventory/vagrant_ansible_inventory"
+        return topology, Path("vagrant/inventory.yml"), generated
+
+    @cached_property
+    def reach(self) -> Reach:
+        """The way to the machines."""
+        return reach(self.kind, self.name)
+
+    def host(self, name: str) -> Any:
+        """Testinfra's view of a machine."""
+        return self.reach.host(name)
+
+    def machines(self, *roles: Role) -> dict[str, dict[str, Any]]:
+        """All that is known of the machines with these roles, or of all, by name."""
+        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines.values()
+        return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
+
+    @property
+    def _vagrant_files(self) -> Path:
+        return VAGRANT / f".vagrant-{self.name}"
+
+    def vagrant(self, *arguments: str, within_s: float) -> tuple[int, str]:
+        """Run Vagrant on a lab of its own; gives its exit status and all that it said."""
+        try:
+            done = subprocess.run(
+                ["vagrant", *arguments],
+                cwd=VAGRANT,
+                env={
+                    **os.environ,
+                    "TOPOLOGY": self.topology,
+                    "LAB": self.name,
+                    "VAGRANT_DOTFILE_PATH": self._vagrant_files.name,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=within_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = (error.output or b"").decode(errors="replace")
+            return 1, f"{said}\nvagrant {arguments[0]} was not done after {within_s:.0f} s"
+        return done.returncode, done.stdout.decode(errors="replace")

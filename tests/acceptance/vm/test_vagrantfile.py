@@ -1,0 +1,202 @@
+"""What Vagrant would tell each provider, for the topologies that come with the testbed.
+
+VirtualBox is not installed where these tests run: a program that answers with a version stands in
+for it, which is all that Vagrant asks before it makes a machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dmm_testbed.topology import load_topology
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmm_testbed.topology import Topology
+
+ROOT = Path(__file__).parents[3]
+VAGRANT = ROOT / "vagrant"
+WITHIN_S = 120
+
+Environment = dict[str, str]
+Rendered = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["small", "three-networks"])
+def topology(request: pytest.FixtureRequest) -> Topology:
+    return load_topology(ROOT / "inventory" / f"{request.param}.yml")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, topology: Topology) -> Environment:
+    """A place of its own, where nothing has been made yet."""
+    tmp_path = tmp_path_factory.mktemp("vagrant")
+    manage = tmp_path / "bin" / "VBoxManage"
+    manage.parent.mkdir()
+    manage.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 7.0.20r163906\n')
+    manage.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{manage.parent}:{os.environ['PATH']}",
+        "VAGRANT_DOTFILE_PATH": str(tmp_path / "dot"),
+        "VAGRANT_HOME": str(tmp_path / "home"),
+        "TOPOLOGY": topology.name,
+        "LAB": "rendered",
+    }
+
+
+@pytest.fixture(scope="module")
+def render(environment: Environment) -> Callable[[str], Rendered]:
+    @cache
+    def ask(provider: str) -> Rendered:
+        shown = subprocess.run(
+            ["ruby", str(Path(__file__).parent / "rendered.rb"), str(VAGRANT), provider],
+            env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
+            cwd=VAGRANT,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+        assert shown.returncode == 0, shown.stderr
+        found: Rendered = json.loads(shown.stdout)
+        return found
+
+    return ask
+
+
+def links(machine: dict[str, Any]) -> list[dict[str, Any]]:
+    return [options for kind, options in machine["networks"] if kind == "private_network"]
+
+
+@pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
+def test_vagrant_finds_no_mistake(environment: Environment, provider: str) -> None:
+    done = subprocess.run(
+        ["vagrant", "validate"],
+        env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
+        cwd=VAGRANT,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "validated successfully" in done.stdout
+
+
+@pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
+def test_every_machine_gets_a_network_for_each_of_its_links(
+    render: Callable[[str], Rendered], topology: Topology, provider: str
+) -> None:
+    rendered = render(provider)
+    assert list(rendered) == list(topology.machines)
+    for name, machine in rendered.items():
+        assert machine["hostname"] == name
+        assert len(links(machine)) == len(topology.machines[name].interfaces)
+        assert all(link["auto_config"] is False for link in links(machine)), "our roles do that"
+    macs = [link["mac"] for machine in rendered.values() for link in links(machine)]
+    assert len(set(macs)) == len(macs)
+
+
+@pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
+def test_the_last_machine_provisions_all(render: Callable[[str], Rendered], provider: str) -> None:
+    *others, last = render(provider).values()
+    assert last["provisioners"] == ["site"]
+    assert all(machine["provisioners"] == [] for machine in others)
+
+
+def test_libvirts_links_are_isolated_networks_with_the_links_mtu(
+    render: Callable[[str], Rendered], topology: Topology
+) -> None:
+    rendered = render("libvirt")
+    for name, machine in rendered.items():
+        mtus = {f"rendered-{'-'.join(link.ends)}": link.mtu for link in topology.links}
+        for link in links(machine):
+            assert link["libvirt__forward_mode"] == "none"
+            assert link["libvirt__dhcp_enabled"] is False
+            assert link["libvirt__mtu"] == mtus[link["libvirt__network_name"]], name
+
+
+def test_libvirts_machines_have_a_name_and_a_management_network_of_their_lab(
+    render: Callable[[str], Rendered],
+) -> None:
+    for machine in render("libvirt").values():
+        settings = machine["settings"]
+        assert settings["default_prefix"] == "rendered_"
+        assert settings["management_network_name"] == "rendered-management"
+        assert settings["graphics_type"] == "none"
+        assert settings["nic_model_type"] == "virtio"
+
+
+def test_virtualboxes_links_are_internal_networks_that_carry_any_address(
+    render: Callable[[str], Rendered], topology: Topology
+) -> None:
+    for name, machine in render("virtualbox").items():
+        machine_links = links(machine)
+        ends = {link["virtualbox__intnet"] for link in machine_links}
+        assert len(ends) == len(machine_links)
+        assert all(link["nic_type"] == "virtio" for link in machine_links)
+        for adapter in range(2, len(machine_links) + 2):
+            # A mobile node's bridge and an access router speak from addresses of their own.
+            wanted = ["modifyvm", ":id", f"--nicpromisc{adapter}", "allow-all"]
+            assert wanted in machine["customizations"], name
+        assert len(machine_links) == len(topology.machines[name].interfaces)
+
+
+def test_virtualbox_takes_a_public_box_and_a_chipset_with_room(
+    render: Callable[[str], Rendered],
+) -> None:
+    for machine in render("virtualbox").values():
+        assert machine["box"] == "debian/bookworm64"
+        many = len(links(machine)) + 1 > 8
+        chipset = ["modifyvm", ":id", "--chipset", "ich9" if many else "piix3"]
+        assert chipset in machine["customizations"]
+
+
+def test_another_topology_in_the_same_place_is_refused(
+    environment: Environment, topology: Topology
+) -> None:
+    place = Path(environment["VAGRANT_DOTFILE_PATH"])
+    place.mkdir(exist_ok=True)
+    made = {"topology": topology.name, "profile": "distributed-query", "lab": "rendered"}
+    record = place / "dmm-lab.json"
+    record.write_text(json.dumps(made))
+    refused = subprocess.run(
+        ["vagrant", "status"],
+        env={**environment, "LAB": "other"},
+        cwd=VAGRANT,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    record.unlink()
+    assert refused.returncode != 0
+    assert "LAB=other is refused: run `vagrant destroy -f` first" in " ".join(
+        refused.stderr.split()
+    )
+
+
+def test_a_lab_larger_than_the_computer_is_refused_before_anything_is_made(
+    environment: Environment,
+) -> None:
+    refused = subprocess.run(
+        ["vagrant", "up"],
+        env={**environment, "DMM_MEMORY_MIB": "1000000"},
+        cwd=VAGRANT,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert refused.returncode != 0
+    assert "MiB of memory" in refused.stderr
+    assert "TOPOLOGY=small has six machines" in " ".join(refused.stderr.split())

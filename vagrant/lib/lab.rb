@@ -1,0 +1,186 @@
+# The lab that this directory holds: which topology, and what Python says of it.
+
+require "fileutils"
+require "json"
+require "open3"
+
+module DMM
+  ROOT = File.expand_path("../..", __dir__)
+  PYTHON = File.join(ROOT, ".venv", "bin", "python")
+
+  class Mistake < Vagrant::Errors::VagrantError
+    def initialize(words)
+      @words = words
+      super()
+    end
+
+    def error_message
+      @words
+    end
+  end
+
+  # Whether this run of Vagrant may make machines; what has to be known then takes time to find out.
+  def self.making_machines?
+    ARGV.include?("up")
+  end
+
+  # Whether this run is about libvirt, as far as the command line and environment tell.
+  def self.libvirt?
+    named = ARGV.join(" ")[/--provider[= ](\S+)/, 1] || ENV["VAGRANT_DEFAULT_PROVIDER"] || "libvirt"
+    named == "libvirt"
+  end
+
+  # Asks the controller's Python; what it refuses is told in its own words.
+  def self.ask(*arguments)
+    unless File.executable?(PYTHON)
+      raise Mistake, "#{PYTHON} is missing: run `make setup MACHINES=vagrant` in #{ROOT} first"
+    end
+    output, errors, status = Open3.capture3(PYTHON, "-m", "dmm_testbed.vagrant", *arguments, chdir: ROOT)
+    raise Mistake, errors.strip unless status.success?
+
+    JSON.parse(output)
+  end
+
+  class Lab
+    CHOICES = { "topology" => "TOPOLOGY", "profile" => "PROFILE", "lab" => "LAB" }.freeze
+    DEFAULTS = { "topology" => "three-networks", "profile" => "distributed-query", "lab" => "dmm" }.freeze
+    PUBLIC_BOX = "debian/bookworm64".freeze
+    LIBVIRTD = File.join(ROOT, "vagrant", "libvirtd")
+
+    attr_reader :plan, :libvirt_uri
+
+    def self.load
+      new(choices)
+    end
+
+    # What was chosen when the machines were made holds until they are gone.
+    def self.choices
+      made = File.exist?(record) ? JSON.parse(File.read(record)) : nil
+      wanted = CHOICES.transform_values { |name| ENV[name].to_s }.reject { |_, value| value.empty? }
+      chosen = (made || DEFAULTS).merge(wanted)
+      changed = made ? %w[topology lab].reject { |key| chosen[key] == made[key] } : []
+      unless changed.empty?
+        given = changed.map { |key| "#{CHOICES[key]}=#{chosen[key]}" }.join(" ")
+        raise Mistake, "#{File.dirname(record)} holds lab #{made["lab"]} with topology " \
+          "#{made["topology"]}, so #{given} is refused: run `vagrant destroy -f` first, or put " \
+          "the other lab elsewhere with VAGRANT_DOTFILE_PATH=.vagrant-NAME"
+      end
+      chosen
+    end
+
+    def self.record
+      File.join(File.expand_path(ENV["VAGRANT_DOTFILE_PATH"] || ".vagrant", File.expand_path("..", __dir__)), "dmm-lab.json")
+    end
+
+    def initialize(choices)
+      @choices = choices
+      @plan = DMM.ask("plan", "--topology", topology_file, "--lab", name)
+      @mutex = Mutex.new
+      return @libvirt_uri = own_libvirtd unless DMM.making_machines?
+
+      check # before anything is started
+      @libvirt_uri = own_libvirtd
+      maker = Process.pid
+      at_exit { forget_unless_needed if Process.pid == maker } # when none could be made
+    end
+
+    # How SSH gets into the network namespace of the testbed's own libvirtd.
+    def proxy_command
+      "#{LIBVIRTD} connect %h %p" if @libvirt_uri
+    end
+
+    def name
+      @choices["lab"]
+    end
+
+    def profile
+      @choices["profile"]
+    end
+
+    def topology_file
+      given = @choices["topology"]
+      given.include?("/") ? File.expand_path(given) : File.join(ROOT, "inventory", "#{given}.yml")
+    end
+
+    def machines
+      @plan["machines"]
+    end
+
+    # Our own box is for libvirt; others take a public one.
+    def box
+      own_box? ? @plan["box"]["name"] : ENV["DMM_BOX"] || PUBLIC_BOX
+    end
+
+    def box_url
+      "file://#{@plan["box"]["file"]}" if own_box?
+    end
+
+    # Whether guests run by software emulation; decided when the first machine is made.
+    def emulated?
+      @choices["emulated"] = check["emulated"] if DMM.making_machines? && !@choices.key?("emulated")
+      @choices["emulated"]
+    end
+
+    # Before machines are made: is there a box, is the computer large enough, does KVM work?
+    def check
+      @check ||= begin
+        need_box
+        hardware = DMM.libvirt? ? "--no-hardware" : "--hardware"
+        DMM.ask("check", hardware, "--topology", topology_file, "--lab", name)
+      end
+    end
+
+    # Says once what is going to be made, and notes down what was chosen.
+    def begin(machine)
+      @mutex.synchronize do
+        machine.env.ui.info("Lab #{name}: #{check["say"]}.") unless @begun
+        @begun = true
+        remember
+      end
+    end
+
+    # After a machine is destroyed: the last one takes the lab's record and our libvirtd with it.
+    def forget_unless_needed
+      left = Dir.glob(File.join(File.dirname(self.class.record), "machines", "*", "*", "id"))
+      return unless left.empty?
+
+      FileUtils.rm_f(self.class.record)
+      system(LIBVIRTD, "prune") if @libvirt_uri
+    end
+
+    private
+
+    def remember
+      FileUtils.mkdir_p(File.dirname(self.class.record))
+      File.write(self.class.record, JSON.generate(@choices))
+    end
+
+    def need_box
+      return if !own_box? || @plan["box"]["built"] || box_added?
+
+      raise Mistake, "there is no box yet: run `make box` (it takes a minute), or name one with DMM_BOX"
+    end
+
+    def own_box?
+      DMM.libvirt? && !ENV["DMM_BOX"]
+    end
+
+    def box_added?
+      home = ENV["VAGRANT_HOME"] || File.expand_path("~/.vagrant.d")
+      Dir.exist?(File.join(home, "boxes", @plan["box"]["name"]))
+    end
+
+    # The testbed's own libvirtd, where the computer has none; started when machines need it.
+    def own_libvirtd
+      output, status = Open3.capture2(LIBVIRTD, "status")
+      return output.strip if status.success?
+      return unless @choices["own_libvirtd"] || (DMM.making_machines? && DMM.libvirt?)
+
+      output, errors, status = Open3.capture3(LIBVIRTD, "start")
+      raise Mistake, errors.strip unless status.success?
+
+      @choices["own_libvirtd"] = !output.strip.empty?
+      output.strip unless output.strip.empty?
+    end
+  end
+end
