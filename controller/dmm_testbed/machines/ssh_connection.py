@@ -197,5 +197,6 @@ def _proxy(settings: dict[str, Any]) -> socket.socket | None:
 
 
 def _told(error: Exception) -> str:
-    """An error's words; some of paramiko's have none."""
-    return str(error) or type(error).__name__
+    """An error's words; some of paramiko's have none, and some have a number that is none."""
+    own = error.strerror if isinstance(error, OSError) else None
+    return own or str(error) or type(error).__name__
