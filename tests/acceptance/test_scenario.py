@@ -215,6 +215,11 @@ def test_first_packets_after_the_move_went_by_the_home_network(
     cast: Cast, measured: Results
 ) -> None:
     home = cast.gateway_of(cast.home_access_router).name
+    if cast.gateway_of(cast.correspondent) is cast.gateway_of(cast.visited("away")):
+        pytest.skip(
+            f"in topology {cast.topology.name} the correspondent is in the new network, whose MR "
+            "knows of the move before the home network does"
+        )
     away = next(step for step in measured.steps if step.name == "away")
     for way in (away.path.forward, away.path.reverse):
         transitional = [seen for seen in way.observed if seen.tunnels and home in seen.hosts]
