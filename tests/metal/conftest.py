@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bare_hosts
 import pytest
+from tests.metal import bare_hosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bare_hosts import BareHost
+    from tests.metal.bare_hosts import BareHost
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGY = ROOT / "inventory" / "three-hosts.yml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bare_hosts import BareHost
+    from tests.metal.bare_hosts import BareHost
 
 _BY_PACKAGES_AND_TIME = (
     *("/boot", "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/usr/include", "/var/cache"),

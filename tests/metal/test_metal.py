@@ -11,12 +11,12 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from host_state import differences, files_of, look, packages
+from tests.metal.host_state import differences, files_of, look, packages
 
 from dmm_testbed.topology import load_topology
 
 if TYPE_CHECKING:
-    from conftest import Metal
+    from tests.metal.conftest import Metal
 
 TRAFFIC_WITHIN_S = 60.0
 OWN_BIRD = "# A routing daemon that the owner of this host has set up.\n"
