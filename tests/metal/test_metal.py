@@ -156,7 +156,9 @@ def await_address(metal: Metal) -> str:
     while True:
         shown = metal.hosts["mn11"].output("ip -json -6 address show dev radio0 scope global")
         infos = [info for entry in json.loads(shown or "[]") for info in entry.get("addr_info", [])]
-        found = [i["local"] for i in infos if not i.get("deprecated") and not i.get("tentative")]
+        # Older versions of iproute2 print empty objects for the addresses they leave out.
+        ready = [i for i in infos if i and not i.get("deprecated") and not i.get("tentative")]
+        found = [info["local"] for info in ready]
         if found:
             (address,) = found
             assert IPv6Address(address) in pool
