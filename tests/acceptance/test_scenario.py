@@ -1,7 +1,8 @@
 """The scenario on real machines: each step is played, then verified on the machines themselves.
 
 The tests build on each other, in the order of this file: a mobile node that comes home must have
-been away.
+been away. And they come before those that move nodes about (`test_site_radio.py`): where a node
+first attaches in a network, its prefix of that network is at home for a day.
 """
 
 from __future__ import annotations
