@@ -19,6 +19,9 @@ from pydantic import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+DataPlane = Literal["seg6", "ip6tnl"]
+"""How a host tunnels: by segment routing attached to routes, or by a tunnel device."""
+
 InterfaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$")]
 MacAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
 NetworkAccessIdentifier = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,253}$")]
@@ -135,6 +138,7 @@ class AgentConfig(_Strict):
     network: str
     address: IPv6Address
     """Signalling address and tunnel endpoint, on the loopback interface."""
+    dataplane: DataPlane = "seg6"
     uplinks: tuple[InterfaceName, ...] = ()
     """Interfaces towards the rest of the world."""
     access_links: tuple[InterfaceName, ...] = ()

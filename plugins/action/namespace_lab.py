@@ -40,6 +40,7 @@ class ActionModule(ActionBase):
                 "machines": {"type": "list", "elements": "str"},
                 "links": {"type": "list", "elements": "dict", "default": []},
                 "agent_bundle": {"type": "path"},
+                "dataplanes": {"type": "list", "elements": "str", "default": []},
             },
             required_if=[("state", "present", ("topology", "machines", "agent_bundle"))],
         )
@@ -61,7 +62,7 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             plan = lab.plan(name, spec)
             return {"changed": plan.build, "running": not plan.build, "msg": plan.reason}
-        done = lab.up(name, spec, Path(arguments["agent_bundle"]), say)
+        done = lab.up(name, spec, Path(arguments["agent_bundle"]), say, arguments["dataplanes"])
         for warning in done.warnings:
             _display.warning(warning)
         return {"changed": done.build, "running": True, "msg": done.reason}

@@ -69,9 +69,25 @@ def dmm_agent_config(host: str, topology_file: str, profile_file: str) -> dict[s
         raise AnsibleFilterError(f"{topology_file}: no host {error}") from None
 
 
+def dmm_dataplanes(topology_file: str, profile_file: str) -> list[str]:
+    """Say how the agents tunnel (docs/dataplane.md), all of them together.
+
+    Raises:
+        AnsibleFilterError: something is wrong with the files.
+    """
+    from dmm_testbed.topology.check import load_checked
+    from dmm_testbed.topology.placement import data_planes
+    from dmm_testbed.topology.sentences import InputError
+
+    try:
+        return sorted(data_planes(*load_checked(topology_file, profile_file)))
+    except InputError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
 class FilterModule:
     """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filters by name."""
-        return {"dmm_agent_config": dmm_agent_config}
+        return {"dmm_agent_config": dmm_agent_config, "dmm_dataplanes": dmm_dataplanes}

@@ -71,6 +71,8 @@ _OURS = re.compile(r"^plugin:\s*[\"']?dmm_topology\b", re.MULTILINE)
 _LAB = re.compile(r"[a-z][a-z0-9-]{0,15}")
 DEFAULTS = "machine_defaults"
 """The parent of the group `machines`: what any inventory says of `machines` itself wins."""
+LEAST = {"ansible_group_priority": 0}
+"""What it says of other groups of machines wins too."""
 NAMESPACE_MACHINES = {
     "dmm_machines": "namespace",
     "ansible_connection": "namespace",
@@ -122,7 +124,7 @@ class InventoryModule(BaseInventoryPlugin):
         _add_groups(inventory, topology)
         whole = {"file": str(Path(path).resolve()), **plain_topology(topology)}
         _set_variables(inventory, "all", {"dmm_topology": whole, "dmm_lab": lab})
-        _set_variables(inventory, DEFAULTS, NAMESPACE_MACHINES)
+        _set_variables(inventory, DEFAULTS, NAMESPACE_MACHINES | LEAST)
         for machine in topology.machines.values():
             _add_machine(inventory, machine)
 

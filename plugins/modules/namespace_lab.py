@@ -35,6 +35,13 @@ options:
   agent_bundle:
     description: Archive with the agent, for the machine image; see M(agent_bundle).
     type: path
+  dataplanes:
+    description:
+      - How the routers will tunnel (docs/dataplane.md), so that a kernel which cannot is told
+        before anything is made.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     support: full

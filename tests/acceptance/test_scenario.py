@@ -1,7 +1,8 @@
 """The scenario on real machines: each step is played, then verified on the machines themselves.
 
 The tests build on each other, in the order of this file: a mobile node that comes home must have
-been away.
+been away. And they come before those that move nodes about (`test_site_radio.py`): where a node
+first attaches in a network, its prefix of that network is at home for a day.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dmm_testbed.measure.traffic import connection_source
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
 from dmm_testbed.topology import load_topology
+from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,10 +105,10 @@ def home_prefix(lab: Lab, cast: Cast) -> str:
 
 def tunnels(lab: Lab, host: str) -> dict[str, str]:
     """Prefixes that a machine's kernel encapsulates, and where to."""
-    routes = json.loads(
+    routes = read_routes(
         lab.host(host).check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
     )
-    return {r["dst"]: r["segs"][0] for r in routes if r.get("encap") == "seg6" and "segs" in r}
+    return {route["dst"]: route["endpoint"] for route in routes if "endpoint" in route}
 
 
 def loopback(machine: Machine) -> str:
@@ -214,6 +216,11 @@ def test_first_packets_after_the_move_went_by_the_home_network(
     cast: Cast, measured: Results
 ) -> None:
     home = cast.gateway_of(cast.home_access_router).name
+    if cast.gateway_of(cast.correspondent) is cast.gateway_of(cast.visited("away")):
+        pytest.skip(
+            f"in topology {cast.topology.name} the correspondent is in the new network, whose MR "
+            "knows of the move before the home network does"
+        )
     away = next(step for step in measured.steps if step.name == "away")
     for way in (away.path.forward, away.path.reverse):
         transitional = [seen for seen in way.observed if seen.tunnels and home in seen.hosts]

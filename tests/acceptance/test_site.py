@@ -167,6 +167,10 @@ class TestRadio:
 
 
 class TestPlaybooks:
+    def test_verifying_finds_nothing_amiss(self, lab: Lab) -> None:
+        verified = lab.play("verify")
+        assert verified.status == 0, verified.output
+
     def test_a_second_run_changes_nothing(self, lab: Lab) -> None:
         again = lab.play("site")
         assert again.status == 0, again.output

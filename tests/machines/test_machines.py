@@ -248,10 +248,13 @@ class TestWholeOrNothing:
 
 
 BUILDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from dmm_testbed.machines import lab
 from dmm_testbed.machines.spec import LabSpec
+
+# Whoever was started in the background by a shell ignores SIGINT, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def stay(*_):
     print("machines wait for their links", flush=True)

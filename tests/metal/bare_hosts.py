@@ -28,6 +28,7 @@ class BareHost:
     number: int
     directory: Path
     port: int
+    command: list[str]
     process: subprocess.Popen[bytes]
 
     @property
@@ -56,6 +57,13 @@ class BareHost:
         done = self.ssh(command)
         assert done.returncode == 0, f"{self.name}: {command}: {done.stderr}"
         return done.stdout
+
+    def restart(self) -> None:
+        """Cut its power, and switch it on again."""
+        self.process.kill()
+        self.process.wait(30)
+        self.process = _switched_on(self.name, self.command, self.directory)
+        self.await_boot()
 
     def await_boot(self) -> None:
         """Wait until it lets us in."""
@@ -110,14 +118,17 @@ def start(
             cards.append(
                 (f"socket,udp={address},localaddr=127.0.0.1:{here}", f"52:54:00:4e:00:0{number}")
             )
-        process = subprocess.Popen(
-            _qemu(name, number, disk, directory, work, cards),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(work / f"{name}.qemu").open("wb"),
-        )
-        hosts.append(BareHost(name, number, work, port, process))
+        command = _qemu(name, number, disk, directory, work, cards)
+        process = _switched_on(name, command, work)
+        hosts.append(BareHost(name, number, work, port, command, process))
     return hosts
+
+
+def _switched_on(name: str, command: list[str], work: Path) -> subprocess.Popen[bytes]:
+    with (work / f"{name}.qemu").open("wb") as told:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=told
+        )
 
 
 def _qemu(

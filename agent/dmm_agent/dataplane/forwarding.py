@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ from dmm_agent.functions.effects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from ipaddress import IPv6Address
 
     from dmm_agent.dataplane.netlink import Netlink, Request
@@ -79,10 +79,15 @@ class Forwarding:
     what no function has asked for again.
     """
 
-    def __init__(self, netlink: Netlink, own_prefix: IPv6Network, tunnel_device: int) -> None:
+    def __init__(
+        self,
+        netlink: Netlink,
+        own_prefix: IPv6Network,
+        encapsulate: Callable[[IPv6Address], Encapsulate],
+    ) -> None:
         self._netlink = netlink
         self._own_prefix = own_prefix
-        self._tunnel_device = tunnel_device
+        self._encapsulate = encapsulate
         self._visitors: dict[IPv6Network, VisitorRoute] = {}
         self._visitor_tables: dict[IPv6Address, int] = {}
         self._adopted: dict[Identity, Route] = {}
@@ -90,10 +95,14 @@ class Forwarding:
     def adopt(self) -> int:
         """Take over what an earlier agent left in the kernel; returns how many routes.
 
+        Those that tunnel in another way than this agent does, because the host's data plane has
+        been changed, are replaced one by one, and go on to the same endpoints.
+
         Raises:
             NetlinkError: the kernel does not list its routes or rules.
         """
         routes, rules = own_routes(self._netlink), own_rules(self._netlink)
+        self._netlink.transact([*map(put_route, self._tunnelled_as_we_do(routes))])
         for route in routes:
             if _is_visitor_default(route) and isinstance(route.target, Encapsulate):
                 self._visitor_tables[route.target.endpoint] = route.table
@@ -102,6 +111,13 @@ class Forwarding:
             if isinstance(found, VisitorRoute):
                 self._adopt_visitor(found)
         return len(self._adopted)
+
+    def _tunnelled_as_we_do(self, routes: Iterable[KernelRoute]) -> Iterator[KernelRoute]:
+        for route in routes:
+            if isinstance(route.target, Encapsulate):
+                ours = self._encapsulate(route.target.endpoint)
+                if route.target != ours:
+                    yield replace(route, target=ours)
 
     def _adopt_visitor(self, found: VisitorRoute) -> None:
         """Of two rules for one prefix the later is the newer: an agent died changing them."""
@@ -151,15 +167,14 @@ class Forwarding:
     ) -> Via | Encapsulate:
         if isinstance(route, Delivery):
             return Via(_interface_index(route.link), route.link_local)
-        return Encapsulate(route.endpoint, self._tunnel_device)
+        return self._encapsulate(route.endpoint)
 
     def _install_visitor(self, route: VisitorRoute) -> Iterator[Request]:
         table = self._visitor_tables.get(route.endpoint)
         if table is None:
             table = self._visitor_tables[route.endpoint] = self._free_table()
         yield put_route(KernelRoute(table, self._own_prefix, Pass()))
-        default = Encapsulate(route.endpoint, self._tunnel_device)
-        yield put_route(KernelRoute(table, DEFAULT, default))
+        yield put_route(KernelRoute(table, DEFAULT, self._encapsulate(route.endpoint)))
         yield add_rule(_visitor_rule(route.prefix, table))
         before = self._visitors.get(route.prefix)
         self._visitors[route.prefix] = route
@@ -240,9 +255,9 @@ def _as_functions_see(routes: Iterable[KernelRoute], rules: Iterable[Rule]) -> l
     homes: dict[int, IPv6Address] = {}
     for route in routes:
         match route.target:
-            case Encapsulate(endpoint, _) if _is_visitor_default(route):
+            case Encapsulate(endpoint) if _is_visitor_default(route):
                 homes[route.table] = endpoint
-            case Encapsulate(endpoint, _):
+            case Encapsulate(endpoint):
                 seen += [
                     kind(route.prefix, endpoint)
                     for kind in (BindingRoute, CacheRoute, VisitorShortcut)

@@ -6,14 +6,12 @@ The order of the rules is the order in which a packet meets them; `docs/dataplan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.rtnetlink import (
     KERNEL_PROTOCOL,
     TABLE_LOCAL,
     TABLE_MAIN,
-    Decapsulate,
     KernelRoute,
     Pass,
     Refuse,
@@ -21,10 +19,10 @@ from dmm_agent.dataplane.rtnetlink import (
 )
 
 if TYPE_CHECKING:
-    from dmm_agent.config import AgentConfig, NetworkEntry
+    from ipaddress import IPv6Network
 
-TUNNEL_DEVICE = "dmm0"
-"""A bridge without ports: encapsulating routes need a device that is up and is not `lo`."""
+    from dmm_agent.config import AgentConfig, NetworkEntry
+    from dmm_agent.dataplane.tunnels import Tunnel
 
 TABLE_BOUND = 600
 TABLE_CACHE = 601
@@ -73,21 +71,15 @@ def tunnel_mark(position: int) -> int:
     return MARK_TUNNELLED | (position + 1) << 8
 
 
-def layout(config: AgentConfig, tunnel_device: int) -> Layout:
+def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
     """The rules and routes that a host needs before the first mobile node comes."""
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
     serves_pool = own.mr == config.address
     refused = others if serves_pool else [own, *others]
-    endpoint = IPv6Network(config.address)
     return Layout(
         rules=(
-            Rule(
-                RULE_DECAPSULATE,
-                table=TABLE_DECAPSULATE,
-                destination=endpoint,
-                ip_protocol=IP_PROTOCOL_IPV6,
-            ),
+            *tunnel.decapsulating_rules(config.address),
             Rule(RULE_LOCAL, table=TABLE_LOCAL),
             Rule(RULE_BOUND, table=TABLE_BOUND),
             *(_reverse_tunnel_rules(config, own) if serves_pool else ()),
@@ -105,7 +97,7 @@ def layout(config: AgentConfig, tunnel_device: int) -> Layout:
             ),
         ),
         routes=(
-            KernelRoute(TABLE_DECAPSULATE, endpoint, Decapsulate(tunnel_device)),
+            *tunnel.decapsulating_routes(config.address, tunnel_device),
             KernelRoute(TABLE_SHORTCUT, own.prefix, Pass()),
             *(KernelRoute(TABLE_MISDIRECTED, n.mobile_pool, Refuse()) for n in refused),
         ),

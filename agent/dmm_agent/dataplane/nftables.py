@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dmm_agent.config import AgentConfig
+    from dmm_agent.dataplane.tunnels import Tunnel
 
 TABLE = "dmm"
 OBSERVED_GROUP = 5
@@ -32,9 +33,9 @@ class NftablesError(Exception):
     """`nft` is missing or refused our rules."""
 
 
-def ruleset(config: AgentConfig, intercept: bool) -> str:
+def ruleset(config: AgentConfig, tunnel: Tunnel, intercept: bool) -> str:
     """The whole table as input for `nft -f -`, which replaces an older one in one transaction."""
-    rules = [*_trust_rules(config)]
+    rules = [*_trust_rules(config), *tunnel.guards(config.address)]
     if config.access_links:
         rules += _access_rules(config)
     if intercept:
@@ -69,9 +70,12 @@ def _elements(values: Iterable[object]) -> str:
 
 
 def _trust_rules(config: AgentConfig) -> list[str]:
-    """Only routers of the directory's networks may tunnel to us; the mark says from which."""
+    """Only routers of the directory's networks may tunnel to us; the mark says from which.
+
+    `meta l4proto` finds an inner packet also behind destination options, as the kernel does.
+    """
     networks = config.directory.networks
-    tunnelled = f"ip6 nexthdr {IP_PROTOCOL_IPV6} ip6 daddr {config.address}"
+    tunnelled = f"meta l4proto {IP_PROTOCOL_IPV6} ip6 daddr {config.address}"
     pools = _elements(n.mobile_pool for n in networks)
     marks = _elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
     return [

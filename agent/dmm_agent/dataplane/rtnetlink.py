@@ -36,7 +36,8 @@ RTN_UNICAST, RTN_UNREACHABLE, RTN_THROW = 1, 7, 9
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY = 1, 4, 5, 6
 RTA_TABLE, RTA_ENCAP_TYPE, RTA_ENCAP = 15, 21, 22
 
-LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL = 5, 7
+LWTUNNEL_ENCAP_IP6, LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL = 4, 5, 7
+LWTUNNEL_IP6_DST, LWTUNNEL_IP6_SRC, LWTUNNEL_IP6_HOPLIMIT = 2, 3, 4
 SEG6_IPTUNNEL_SRH = 1
 SEG6_IPTUN_MODE_ENCAP_RED = 3
 SEG6_LOCAL_ACTION, SEG6_LOCAL_TABLE = 1, 3
@@ -47,8 +48,19 @@ FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_FWMARK = 1, 2, 3, 6, 10
 FRA_TABLE, FRA_FWMASK, FRA_PROTOCOL, FRA_IP_PROTO = 15, 16, 21, 22
 
 IFF_UP = 0x1
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO = 3, 4, 18
-IFLA_INFO_KIND = 1
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_AF_SPEC = 3, 4, 18, 26
+IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
+IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
+IFLA_IPTUN_PROTO, IFLA_IPTUN_COLLECT_METADATA = 9, 19
+IPPROTO_IPV6 = 41
+
+TUNNEL_HOP_LIMIT = 64
+"""Of outer headers that a tunnel device makes (RFC 2473, 6.3); seg6 copies the inner packet's."""
+TUNNEL_NEIGHBOUR = IPv6Address("fe80::1")
+"""Next hop of routes through a tunnel device, which has only one neighbour anyway.
+
+Without one the kernel would remember each destination as a neighbour of its own.
+"""
 
 _ROUTE_HEADER = struct.Struct("=BBBBBBBBI")
 _RULE_HEADER = struct.Struct("=BBBBBBBBI")
@@ -70,7 +82,9 @@ class Encapsulate:
 
     endpoint: IPv6Address
     interface: int
-    """The tunnel device; it only lends the route a device and an MTU."""
+    """The tunnel device."""
+    source: IPv6Address | None = None
+    """The outer source for a device that makes the header; None: seg6 does, as set for the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,12 @@ def _encode_target(target: Target) -> tuple[int, bytes]:
         case Via(interface, gateway):
             device = attribute_u32(RTA_OIF, interface)
             return RTN_UNICAST, device + attribute(RTA_GATEWAY, gateway.packed)
+        case Encapsulate(endpoint, interface, IPv6Address() as source):
+            nested = attribute(LWTUNNEL_IP6_DST, endpoint.packed)
+            nested += attribute(LWTUNNEL_IP6_SRC, source.packed)
+            nested += attribute(LWTUNNEL_IP6_HOPLIMIT, bytes([TUNNEL_HOP_LIMIT]))
+            tunnel = _light_tunnel(LWTUNNEL_ENCAP_IP6, nested, interface)
+            return RTN_UNICAST, tunnel + attribute(RTA_GATEWAY, TUNNEL_NEIGHBOUR.packed)
         case Encapsulate(endpoint, interface):
             # One segment, reduced: the kernel leaves the routing header out (RFC 8986, 5.2).
             header = _SEGMENT_HEADER.pack(SEG6_IPTUN_MODE_ENCAP_RED, 0, 2, 4, 0, 0, 0, 0)
@@ -206,14 +226,23 @@ def _decode_target(kind: int, found: dict[int, bytes]) -> Target | None:
         return Pass()
     if kind != RTN_UNICAST:
         return None
+    if RTA_ENCAP in found:
+        kind = _u32(found, RTA_ENCAP_TYPE, 0)
+        return _decode_light_tunnel(kind, attributes(found[RTA_ENCAP]), interface)
     if RTA_GATEWAY in found:
         return Via(interface, IPv6Address(found[RTA_GATEWAY]))
-    tunnel = _u32(found, RTA_ENCAP_TYPE, 0)
-    if tunnel == LWTUNNEL_ENCAP_SEG6_LOCAL:
+    return None
+
+
+def _decode_light_tunnel(kind: int, nested: dict[int, bytes], interface: int) -> Target | None:
+    if kind == LWTUNNEL_ENCAP_SEG6_LOCAL:
         return Decapsulate(interface)
-    nested = attributes(found.get(RTA_ENCAP, b"")).get(SEG6_IPTUNNEL_SRH, b"")
-    if tunnel == LWTUNNEL_ENCAP_SEG6 and len(nested) >= 28:
-        return Encapsulate(IPv6Address(nested[12:28]), interface)
+    segments = nested.get(SEG6_IPTUNNEL_SRH, b"")
+    if kind == LWTUNNEL_ENCAP_SEG6 and len(segments) >= 28:
+        return Encapsulate(IPv6Address(segments[12:28]), interface)
+    ends = nested.get(LWTUNNEL_IP6_DST, b""), nested.get(LWTUNNEL_IP6_SRC, b"")
+    if kind == LWTUNNEL_ENCAP_IP6 and [len(end) for end in ends] == [16, 16]:
+        return Encapsulate(IPv6Address(ends[0]), interface, IPv6Address(ends[1]))
     return None
 
 
@@ -275,10 +304,32 @@ def decode_rule(body: bytes) -> Rule:
 
 def add_bridge(name: str) -> Request:
     """Create a bridge without ports, not yet up."""
-    info = attribute(IFLA_INFO_KIND, b"bridge")
+    return _add_link(name, attribute(IFLA_INFO_KIND, b"bridge"))
+
+
+def add_ip6tnl(name: str) -> Request:
+    """Create a device, not yet up, that tunnels IPv6 in IPv6 to wherever each route says."""
+    data = attribute(IFLA_IPTUN_PROTO, bytes([IPPROTO_IPV6]))
+    data += attribute(IFLA_IPTUN_COLLECT_METADATA, b"")
+    kind = attribute(IFLA_INFO_KIND, b"ip6tnl")
+    return _add_link(name, kind + attribute(IFLA_INFO_DATA | NESTED, data))
+
+
+def _add_link(name: str, info: bytes) -> Request:
     body = _LINK_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0)
     body += attribute(IFLA_IFNAME, name.encode() + b"\0") + attribute(IFLA_LINKINFO | NESTED, info)
     return Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def set_link_unnumbered(interface: int) -> Request:
+    """Have the kernel give an interface no link-local address when it comes up.
+
+    With one, a tunnel device whose packets leave by another tunnel would send redirects.
+    """
+    mode = attribute(IFLA_INET6_ADDR_GEN_MODE, bytes([IN6_ADDR_GEN_MODE_NONE]))
+    families = attribute(AF_INET6 | NESTED, mode)
+    body = _LINK_HEADER.pack(AF_UNSPEC, 0, interface, 0, 0)
+    return Request(RTM_NEWLINK, 0, body + attribute(IFLA_AF_SPEC | NESTED, families))
 
 
 def set_link_up(interface: int, mtu: int) -> Request:

@@ -286,6 +286,7 @@ class Agent:
             "host": self._config.host,
             "network": self._config.network,
             "address": str(self._config.address),
+            "dataplane": self._config.dataplane,
             "functions": sorted(self._config.functions),
             "pid": os.getpid(),
             "started_at_s": self._clock.started_at,

@@ -97,10 +97,10 @@ def _require_own_network(config: AgentConfig, source: Path) -> None:
 def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
     import asyncio
 
-    from dmm_agent.dataplane.lifecycle import DataplaneError
     from dmm_agent.dataplane.netlink import NetlinkError
     from dmm_agent.dataplane.nflog import NflogError
     from dmm_agent.dataplane.nftables import NftablesError
+    from dmm_agent.dataplane.tunnels import DataplaneError
     from dmm_agent.runtime import logs
     from dmm_agent.runtime.agent import AddressError, Agent
     from dmm_agent.runtime.control import AlreadyRunningError
@@ -130,9 +130,10 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
 
 
 def _flush(socket_path: Path) -> int:
-    from dmm_agent.dataplane.lifecycle import DataplaneError, take_down
+    from dmm_agent.dataplane.lifecycle import take_down
     from dmm_agent.dataplane.netlink import Netlink, NetlinkError
     from dmm_agent.dataplane.nftables import NftablesError
+    from dmm_agent.dataplane.tunnels import DataplaneError
     from dmm_agent.runtime.control import is_answered
 
     if is_answered(socket_path):

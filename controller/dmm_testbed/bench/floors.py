@@ -24,15 +24,18 @@ import json, socket, sys, time
 from ipaddress import IPv6Address, IPv6Network
 sys.path.insert(0, "/opt/dmm-agent")
 from dmm_agent.dataplane.netlink import Netlink
-from dmm_agent.dataplane.rtnetlink import Encapsulate, KernelRoute, delete_route, put_route
+from dmm_agent.dataplane.rtnetlink import KernelRoute, delete_route, put_route
+from dmm_agent.dataplane.tunnels import TUNNELS
 
 TABLE, METRIC, PREFIX = 999, 1, IPv6Network("2001:db8:ffff:ffff::/64")
-device = socket.if_nametoindex("dmm0")
+there = {name: index for index, name in socket.if_nameindex()}
+tunnel = next(tunnel for tunnel in TUNNELS.values() if tunnel.device in there)
+own, device = IPv6Address("2001:db8:ffff::"), there[tunnel.device]
 times_ms = []
 with Netlink() as netlink:
     for number in range(int(sys.argv[1])):
         endpoint = IPv6Address(f"2001:db8:ffff::{number % 2 + 1}")
-        route = KernelRoute(TABLE, PREFIX, Encapsulate(endpoint, device), METRIC)
+        route = KernelRoute(TABLE, PREFIX, tunnel.encapsulate(endpoint, own, device), METRIC)
         began = time.perf_counter()
         (answer,) = netlink.transact([put_route(route)])
         times_ms.append((time.perf_counter() - began) * 1000)

@@ -12,7 +12,7 @@ from dmm_testbed.machines import image, links, probe, process, state
 from dmm_testbed.machines.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from dmm_testbed.machines.spec import LabSpec
@@ -61,7 +61,13 @@ def plan(lab: str, spec: LabSpec) -> Plan:
     return Plan(False, False, f"lab {lab} runs with {len(alive)} machines", record.warnings)
 
 
-def up(lab: str, spec: LabSpec, agent: Path, progress: Progress) -> Plan:
+def up(
+    lab: str,
+    spec: LabSpec,
+    agent: Path,
+    progress: Progress,
+    data_planes: Collection[str] = (),
+) -> Plan:
     """Build a lab if it does not run as wanted.
 
     Args:
@@ -69,6 +75,7 @@ def up(lab: str, spec: LabSpec, agent: Path, progress: Progress) -> Plan:
         spec: what it shall consist of.
         agent: archive with the agent to have in the machine image (see `bundle`).
         progress: gets a line for each thing that takes time.
+        data_planes: how its routers tunnel (docs/dataplane.md).
 
     Returns:
         What was done.
@@ -76,7 +83,7 @@ def up(lab: str, spec: LabSpec, agent: Path, progress: Progress) -> Plan:
     Raises:
         MachineError: it cannot be built; nothing of it is left.
     """
-    probe.check_computer()
+    probe.check_computer(data_planes)
     with state.locked(lab):
         needed = plan(lab, spec)
         if not needed.build:

@@ -6,10 +6,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmm_testbed.machines import process
 from dmm_testbed.machines.errors import MachineError
 from dmm_testbed.machines.held import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _CAPABILITIES = {
     "CAP_CHOWN": 0,
@@ -60,11 +64,24 @@ FEATURES = {
     "nft_log": ("nftables' log groups", "modprobe nfnetlink_log", "CONFIG_NETFILTER_NETLINK_LOG"),
     "nft_limit": ("nftables' limits", "modprobe nft_limit", "CONFIG_NFT_LIMIT"),
 }
-"""What the kernel must have: in words, the command that may load it, its build option."""
+"""What the kernel must have for any lab: in words, the command that may load it, build option."""
+
+DATA_PLANES = {
+    "ip6tnl": (
+        "IPv6 tunnel devices (ip6tnl), which `dataplane: ip6tnl` in the profile or the topology "
+        "asks for",
+        "modprobe ip6_tunnel",
+        "CONFIG_IPV6_TUNNEL",
+    ),
+}
+"""What only labs need that ask for this way to tunnel."""
 
 
-def check_computer() -> None:
+def check_computer(data_planes: Collection[str] = ()) -> None:
     """Check the user's rights, tools and the kernel's basics.
+
+    Args:
+        data_planes: how the lab's routers tunnel (docs/dataplane.md).
 
     Raises:
         MachineError: something is missing; says what and what to do.
@@ -91,6 +108,20 @@ def check_computer() -> None:
     )
     if tried.returncode:
         raise MachineError(f"{advice('overlay')} ({' '.join(tried.stderr.split())})")
+    if "ip6tnl" in data_planes:
+        _check_tunnel_devices()
+
+
+def _check_tunnel_devices() -> None:
+    script = (
+        "ip link add dmm-tnl0 type ip6tnl external mode ip6ip6 && ip link set dmm-tnl0 up && "
+        "ip -6 route add 2001:db8::/64 encap ip6 dst 2001:db8::1 src 2001:db8::2 dev dmm-tnl0"
+    )
+    tried = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        raise MachineError(f"{advice('ip6tnl')} ({' '.join(tried.stderr.split())})")
 
 
 def check_capabilities(status: str) -> None:
@@ -132,6 +163,6 @@ def check_features(pid: int) -> None:
 
 def advice(feature: str) -> str:
     """One sentence about a missing kernel feature."""
-    words, command, option = FEATURES[feature]
+    words, command, option = (FEATURES | DATA_PLANES)[feature]
     attempt = f"try `{command}`; otherwise " if command else ""
     return f"this kernel has no {words}: {attempt}boot a kernel with {option} (Debian's has it)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import socket
+import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,9 @@ UNANSWERED_MS = 30_000
 KNOWN_HOSTS = "~/.ssh/known_hosts"
 KNOWN_HOSTS_OF_ALL = "/etc/ssh/ssh_known_hosts"
 
+# Without a handler its errors go to the terminal; what goes wrong is raised and told anyway.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
 
 class _AnyKey(paramiko.MissingHostKeyPolicy):
     """`StrictHostKeyChecking no`: no key is looked at, and none is kept."""
@@ -45,11 +50,14 @@ class Connection:
         self.user = ""
         """Who we are over there, once connected."""
 
-    def session(self) -> paramiko.Channel:
+    def session(self, within_s: float = ANSWER_WITHIN_S) -> paramiko.Channel:
         """A channel in which one program can run.
 
         A connection that turns out to be dead, because the machine was killed and came back, is
         made anew once.
+
+        Args:
+            within_s: how long a connection that was made before may take to answer.
 
         Raises:
             MachineError: the machine does not answer, or does not let us in; says what to do.
@@ -57,7 +65,7 @@ class Connection:
         while True:
             transport, fresh = self._transport()
             try:
-                return transport.open_session(timeout=ANSWER_WITHIN_S)
+                return transport.open_session(timeout=ANSWER_WITHIN_S if fresh else within_s)
             except paramiko.ChannelException as error:
                 raise self._refused(f"refuses another session: {error.text}") from None
             except (paramiko.SSHException, EOFError, OSError) as error:
@@ -105,6 +113,7 @@ class Connection:
     def _connect(self) -> paramiko.SSHClient:
         settings = self.settings()
         self.user = settings["user"]
+        keys: Any = [key for key in settings.get("identityfile", []) if Path(key).exists()]
         client = paramiko.SSHClient()
         _expect_keys(client, settings)
         try:
@@ -112,10 +121,10 @@ class Connection:
                 settings["hostname"],
                 port=int(settings.get("port", 22)),
                 username=settings["user"],
-                key_filename=settings.get("identityfile"),
+                key_filename=keys,
                 look_for_keys="identityfile" not in settings,
                 allow_agent=settings.get("identitiesonly", "no") != "yes",
-                sock=_proxy(settings, self._record),
+                sock=_proxy(settings),
                 timeout=CONNECT_WITHIN_S,
                 banner_timeout=ANSWER_WITHIN_S,
                 auth_timeout=ANSWER_WITHIN_S,
@@ -129,7 +138,7 @@ class Connection:
         transport = client.get_transport()
         assert transport is not None
         transport.set_keepalive(KEEPALIVE_S)
-        if isinstance(transport.sock, socket.socket):  # and no proxy
+        if isinstance(transport.sock, socket.socket) and transport.sock.family != socket.AF_UNIX:
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
         return client
 
@@ -147,28 +156,47 @@ def _expect_keys(client: paramiko.SSHClient, settings: dict[str, Any]) -> None:
     if checking in ("no", "off"):
         client.set_missing_host_key_policy(_AnyKey())
         return
-    files = settings.get("userknownhostsfile", KNOWN_HOSTS).split()
-    for file in (*files, settings.get("globalknownhostsfile", KNOWN_HOSTS_OF_ALL)):
+    own = settings.get("userknownhostsfile", KNOWN_HOSTS).split()
+    everybodys = settings.get("globalknownhostsfile", KNOWN_HOSTS_OF_ALL).split()
+    known = paramiko.HostKeys()
+    for file in (*own, *everybodys):
         with suppress(OSError):
-            client.load_system_host_keys(str(Path(file).expanduser()))
+            known.load(str(Path(file).expanduser()))
+    host, port = settings["hostname"], int(settings.get("port", 22))
+    name = host if port == 22 else f"[{host}]:{port}"
     if checking == "accept-new":
         with suppress(OSError):
-            client.load_host_keys(str(Path(files[0]).expanduser()))
+            kept = Path(own[0]).expanduser()
+            kept.touch(mode=0o600)
+            client.load_host_keys(str(kept))  # and a new one is added to it
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
     else:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    for kind, key in (known.lookup(settings.get("hostkeyalias", name)) or {}).items():
+        client.get_host_keys().add(name, kind, key)
 
 
-def _proxy(settings: dict[str, Any], record: SshRecord) -> paramiko.ProxyCommand | None:
-    """The way through another computer, if there is one to go."""
-    if settings.get("proxycommand", "none") != "none":
-        return paramiko.ProxyCommand(settings["proxycommand"])
-    if settings.get("proxyjump", "none") != "none":
-        to = f"{settings['hostname']}:{settings.get('port', 22)}"
-        return paramiko.ProxyCommand(f"ssh -F {record.ssh_config} -W {to} {settings['proxyjump']}")
-    return None
+def _proxy(settings: dict[str, Any]) -> socket.socket | None:
+    """The way through a program, if there is one to go.
+
+    Not `paramiko.ProxyCommand`, which notices that the program has ended when it next writes to it.
+    """
+    command = settings.get("proxycommand")
+    if not command:
+        return None
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {command}"],
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for it: it ends when our end is closed
+        )
+    return ours
 
 
 def _told(error: Exception) -> str:
-    """An error's words; some of paramiko's have none."""
-    return str(error) or type(error).__name__
+    """An error's words; some of paramiko's have none, and some have a number that is none."""
+    own = error.strerror if isinstance(error, OSError) else None
+    return own or str(error) or type(error).__name__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dmm_agent.config import AgentConfig
 from dmm_testbed.topology.functions import InstalledFunctions
 from dmm_testbed.topology.model import InterfaceKind, Role
-from dmm_testbed.topology.placement import options_for, servers
+from dmm_testbed.topology.placement import data_plane, options_for, servers
 
 if TYPE_CHECKING:
     from dmm_testbed.topology.functions import Functions
@@ -43,6 +43,7 @@ def agent_config(
             "host": machine.name,
             "network": machine.network.name,
             "address": machine.loopback,
+            "dataplane": data_plane(profile, machine),
             "uplinks": _uplinks(machine),
             "access_links": _names(machine, InterfaceKind.ACCESS),
             "home_block": machine.block if machine.role is Role.ACCESS_ROUTER else None,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from dmm_agent.config import DataPlane  # noqa: TC001 (pydantic reads it)
 from dmm_testbed.topology.addresses import MAX_MOBILE_NODES_PER_NETWORK, MAX_NETWORK_NUMBER
-from dmm_testbed.topology.sentences import NAME_RULE, Location
+from dmm_testbed.topology.sentences import DATA_PLANE_RULE, NAME_RULE, Location
 from dmm_testbed.topology.yamlfile import StrictModel, read_model
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class HostEntry(StrictModel):
         description="one of router, gateway, access_router, anchor, correspondent"
     )
     gateway: Name | None = Field(None, description="the name of the access router's gateway")
+    dataplane: DataPlane | None = Field(None, description=DATA_PLANE_RULE)
 
 
 class LinkEntry(StrictModel):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
+    from dmm_agent.config import DataPlane
+
 
 class Role(StrEnum):
     """What a machine is in the testbed."""
@@ -136,6 +138,8 @@ class Machine:
     """Mobile prefixes that underlay routing brings here."""
     default_route: DefaultRoute | None
     mobile: MobileNode | None
+    dataplane: DataPlane | None = None
+    """How it tunnels; None: as the profile says."""
 
     def interface(self, name: str) -> Interface:
         """The interface towards the machine of that name.

@@ -9,6 +9,7 @@ from dmm_testbed.topology.model import Role
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dmm_agent.config import DataPlane
     from dmm_agent.functions.base import Options
     from dmm_testbed.topology.model import Machine, Network, Topology
     from dmm_testbed.topology.profile import Profile
@@ -34,6 +35,17 @@ def servers(
 def mobile_nodes_attach(topology: Topology, network: Network) -> bool:
     """Whether a network has access routers."""
     return any(m.network is network for m in topology.with_role(Role.ACCESS_ROUTER))
+
+
+def data_plane(profile: Profile, machine: Machine) -> DataPlane:
+    """How a machine tunnels: as the topology says of it, else as the profile says."""
+    return machine.dataplane or profile.dataplane
+
+
+def data_planes(topology: Topology, profile: Profile) -> frozenset[DataPlane]:
+    """The ways to tunnel that are needed somewhere."""
+    agents = (m for m in topology.machines.values() if profile.on(m))
+    return frozenset(data_plane(profile, machine) for machine in agents)
 
 
 def options_for(

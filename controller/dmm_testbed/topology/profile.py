@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from dmm_agent.config import DataPlane  # noqa: TC001 (pydantic reads it)
 from dmm_testbed.topology.file import Name  # noqa: TC001 (pydantic reads it)
-from dmm_testbed.topology.sentences import NAME_RULE, InputError, Location, did_you_mean, listed
+from dmm_testbed.topology.sentences import (
+    DATA_PLANE_RULE,
+    NAME_RULE,
+    InputError,
+    Location,
+    did_you_mean,
+    listed,
+)
 from dmm_testbed.topology.yamlfile import StrictModel, read_model
 
 if TYPE_CHECKING:
@@ -27,6 +35,8 @@ class Profile(StrictModel):
     placement: dict[PlacedRole, tuple[str, ...]] = Field(
         min_length=1, description="lists of functions by the role of their hosts"
     )
+    dataplane: DataPlane = Field("seg6", description=DATA_PLANE_RULE)
+    """How hosts tunnel of which the topology says nothing."""
     options: dict[str, Any] = Field(
         default_factory=dict, description="options by name, for each function that has them"
     )

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from dmm_agent.dataplane.tunnels import TUNNELS
 from dmm_testbed.topology import addresses
 from dmm_testbed.topology.file import link_name, mobile_nodes_name
 from dmm_testbed.topology.mobiles import planned_mobile_nodes
@@ -27,7 +28,7 @@ RESERVED_NAMES = frozenset(
         *("all", "ungrouped", "localhost", "default", "machines", "underlay"),
         *("routers", "gateways", "anchors", "correspondents"),
         # Interfaces that machines have besides those named after their neighbours.
-        *("lo", "radio0", "dmm0"),
+        *("lo", "radio0", *(tunnel.device for tunnel in TUNNELS.values())),
     }
 )
 
@@ -44,6 +45,7 @@ def mistakes(file: TopologyFile) -> list[str]:
         _host_networks(file),
         _gateways(file),
         _one_gateway(file),
+        _data_planes(file),
         _access_router_count(file),
         _link_ends(file),
         _correspondents(file),
@@ -125,6 +127,12 @@ def _one_gateway(file: TopologyFile) -> Iterator[str]:
                 f"host {name}: role: network {host.network} already has the gateway {other}; "
                 "expected at most one in a network, which announces its mobile pool"
             )
+
+
+def _data_planes(file: TopologyFile) -> Iterator[str]:
+    for name, host in file.hosts.items():
+        if host.dataplane is not None and not Role(host.role).routes:
+            yield f"host {name}: dataplane: only hosts that route have one, not a {host.role}"
 
 
 def _access_router_count(file: TopologyFile) -> Iterator[str]:

@@ -19,6 +19,8 @@ Location = tuple[int | str, ...]
 
 NAME_RULE = "lower-case letters, digits and hyphens, starting with a letter"
 """What a name may be made of."""
+DATA_PLANE_RULE = "seg6 or ip6tnl (docs/dataplane.md)"
+"""The ways in which a host can tunnel."""
 
 MAX_QUOTED = 80
 """A value longer than these characters is cut where a sentence quotes it."""

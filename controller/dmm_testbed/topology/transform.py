@@ -229,6 +229,7 @@ def _hosts(
             announces=_announces(file, host, networks, blocks[network.name]),
             default_route=_default_route(host, interfaces[name]),
             mobile=None,
+            dataplane=host.dataplane,
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmm_agent.dataplane import layout as places
 from dmm_agent.dataplane.rtnetlink import TABLE_LOCAL, TABLE_MAIN
+from dmm_agent.dataplane.tunnels import TUNNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,15 +57,15 @@ def _row(row: dict[str, Any]) -> Route:
 def by_kernel(view: AgentView) -> set[Route]:
     """What `ip -6 route` and `ip -6 rule` show of the agent's, standing routes left out."""
     homes = {
-        _table(row): row["segs"][0]
+        _table(row): row["endpoint"]
         for row in view.kernel_routes
-        if _table(row) in VISITOR_TABLES and "segs" in row
+        if _table(row) in VISITOR_TABLES and "endpoint" in row
     }
     found = set()
     for row in view.kernel_routes:
         table, prefix = _table(row), _network(row["dst"])
-        if "segs" in row and table in ENCAPSULATING:
-            found.add(Route(ENCAPSULATING[table], prefix, row["segs"][0]))
+        if "endpoint" in row and table in ENCAPSULATING:
+            found.add(Route(ENCAPSULATING[table], prefix, row["endpoint"]))
         elif table == places.TABLE_BOUND and "gateway" in row:
             found.add(Route("Delivery", prefix, row["dev"]))
     for rule in view.kernel_rules:
@@ -106,16 +107,15 @@ def strangers(view: AgentView, config: AgentConfig) -> Iterator[str]:
 
     `by_kernel` covers those that come from entries; what is left must be the standing ones.
     """
-    standing = {
-        (route.table, route.prefix) for route in places.layout(config, tunnel_device=0).routes
-    }
+    wanted = _layout(config)
+    standing = {(route.table, route.prefix) for route in wanted.routes}
     used = {_table(r) for r in view.kernel_rules if r["priority"] == places.RULE_VISITOR}
     for row in view.kernel_routes:
         table, prefix = _table(row), _network(row["dst"])
         explained = (table, prefix) in standing or table in used
         if not explained and not _from_an_entry(row):
             yield f"route {prefix} in table {row['table']}"
-    priorities = {rule.priority for rule in places.layout(config, tunnel_device=0).rules}
+    priorities = {rule.priority for rule in wanted.rules}
     for rule in view.kernel_rules:
         if rule["priority"] not in {*priorities, places.RULE_VISITOR}:
             yield f"rule {rule['priority']} from {rule['src']}"
@@ -123,7 +123,7 @@ def strangers(view: AgentView, config: AgentConfig) -> Iterator[str]:
 
 def missing(view: AgentView, config: AgentConfig) -> Iterator[str]:
     """Standing routes and rules that should be there and are not."""
-    wanted = places.layout(config, tunnel_device=0)
+    wanted = _layout(config)
     there = {(_table(row), _network(row["dst"])) for row in view.kernel_routes}
     for route in wanted.routes:
         if (route.table, route.prefix) not in there:
@@ -135,10 +135,14 @@ def missing(view: AgentView, config: AgentConfig) -> Iterator[str]:
             yield f"{expected} rules of priority {priority}, got {shown}"
 
 
+def _layout(config: AgentConfig) -> places.Layout:
+    return places.layout(config, TUNNELS[config.dataplane], tunnel_device=0)
+
+
 def _from_an_entry(row: dict[str, Any]) -> bool:
     table = _table(row)
     delivers = table == places.TABLE_BOUND and "gateway" in row
-    return delivers or ("segs" in row and table in ENCAPSULATING)
+    return delivers or ("endpoint" in row and table in ENCAPSULATING)
 
 
 def _table(row: dict[str, Any]) -> int:

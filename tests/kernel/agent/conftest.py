@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.kernel.agent import routers
 from tests.kernel.agent.lab import Lab
 
 if TYPE_CHECKING:
@@ -26,13 +27,36 @@ def _why_not() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
     reason = _why_not()
-    if reason is None:
-        return
-    print(f"\nskipping kernel tests: {reason}")
+    if reason is not None:
+        return _skip(ours, reason)
+    tunnels_by_device = [item for item in ours if _needs_ip6tnl(item)]
+    for item in tunnels_by_device:
+        item.add_marker("ip6tnl")
+    lacking = routers.no_ip6tnl() if tunnels_by_device else None
+    return _skip(tunnels_by_device, lacking) if lacking else None
+
+
+def _skip(items: list[pytest.Item], reason: str) -> None:
+    print(f"\nskipping {len(items)} kernel tests: {reason}")
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _needs_ip6tnl(item: pytest.Item) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    planes = routers.DATA_PLANES[parameters.get("data_planes", "seg6")]
+    return "ip6tnl" in planes.values() or item.get_closest_marker("ip6tnl") is not None
+
+
+@pytest.fixture
+def data_planes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """How the routers tunnel, in one test after the other: see `routers.DATA_PLANES`."""
+    before = dict(routers.data_plane_of)
+    routers.data_plane_of.update(routers.DATA_PLANES[request.param])
+    yield
+    routers.data_plane_of.update(before)
 
 
 @pytest.fixture

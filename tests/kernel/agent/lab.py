@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CLONE_NEWNET = 0x40000000
-PREFIX = "lx-"
+IFA_F_TENTATIVE = 0x40
+PREFIX = os.environ.get("DMM_TEST_NAMESPACES", "lx-")
+"""Begins the names of the namespaces; another one lets two checkouts be tested at once."""
 
 ROUTER_LL = "fe80::200:5eff:fe00:5213"
 MN_MAC = "02:00:00:00:01:01"
@@ -134,14 +136,21 @@ def ip(host: str, commands: str) -> None:
     run("ip", "-n", PREFIX + host, "-6", "-batch", "-", text=commands)
 
 
+def _link_local(host: str) -> set[str]:
+    """The links on which a host has a link-local address that can be used."""
+    with inside(host):
+        listed = Path("/proc/thread-self/net/if_inet6").read_text()
+    fields = map(str.split, listed.splitlines())
+    return {f[5] for f in fields if f[0].startswith("fe80") and not int(f[4], 16) & IFA_F_TENTATIVE}
+
+
 class Lab:
     """The namespaces with addresses and plain routing, no agent."""
 
     def __init__(self) -> None:
         self.destroy()
         self._open: list[socket.socket] = []
-        for host in HOSTS:
-            run("ip", "netns", "add", PREFIX + host)
+        run("ip", "-batch", "-", text="\n".join(f"netns add {PREFIX}{host}" for host in HOSTS))
         for host in HOSTS:
             forwards = str(int(host in ROUTERS))
             settings = {"forwarding": forwards, "accept_dad": "0", "router_solicitations": "0"}
@@ -151,6 +160,8 @@ class Lab:
                         Path("/proc/sys/net/ipv6/conf", scope, name).write_text(value)
         self._link_up()
         run("ip", "netns", "exec", PREFIX + "core", "nft", "-f", "-", text=SOURCE_FILTER)
+        if not until(self._links_are_ready):
+            raise RuntimeError("links without a carrier or a link-local address")
 
     def _link_up(self) -> None:
         batches = {host: ["link set lo up"] for host in HOSTS}
@@ -194,15 +205,18 @@ class Lab:
                     ]
             if host in ADDRESS:
                 lines.append(f"addr add {ADDRESS[host]}/128 dev lo nodad")
+            lines += [f"route add {route}" for route in ROUTES.get(host, ())]
             ip(host, "\n".join(lines))
-        for host, routes in ROUTES.items():
-            ip(host, "\n".join(f"route add {route}" for route in routes))
+
+    def _links_are_ready(self) -> bool:
+        """Whether all fixed links have a carrier, seen by the link-local address that follows."""
+        ends = {end for one, other, _ in LINKS for end in ((one, other), (other, one))}
+        return all(link in _link_local(host) for host, link in ends)
 
     def destroy(self) -> None:
         """Remove whatever there is of it."""
-        for host in HOSTS:
-            if _namespace(host).exists():
-                run("ip", "netns", "del", PREFIX + host)
+        there = [host for host in HOSTS if _namespace(host).exists()]
+        run("ip", "-batch", "-", text="\n".join(f"netns del {PREFIX}{host}" for host in there))
 
     def close(self) -> None:
         """Close sockets and remove the namespaces."""

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside
+from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside, run
 
 from dmm_agent.config import AgentConfig
 from dmm_agent.dataplane.lifecycle import bring_up, take_down
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.functions.effects import Install, Remove, Route
+
+HOSTS = ("gw1", "gw2", "gw3", "ar1", "ar3")
+DATA_PLANES = {
+    "seg6": dict.fromkeys(HOSTS, "seg6"),
+    "ip6tnl": dict.fromkeys(HOSTS, "ip6tnl"),
+    "mixed": {"gw1": "ip6tnl", "gw2": "seg6", "gw3": "seg6", "ar1": "seg6", "ar3": "ip6tnl"},
+    "mixed the other way": {
+        "gw1": "seg6", "gw2": "ip6tnl", "gw3": "ip6tnl", "ar1": "ip6tnl", "ar3": "seg6"
+    },
+}  # fmt: skip
+"""How the routers tunnel, by the name of the test's parameter; mixed: no two neighbours alike."""
+
+data_plane_of: dict[str, str] = dict(DATA_PLANES["seg6"])
+"""How each router tunnels now; the fixture `data_planes` changes it."""
+
+
+def no_ip6tnl() -> str | None:
+    """Why this kernel cannot tunnel by device, or None if it can."""
+    try:
+        run("unshare", "--net", "ip", "link", "add", "dmm-try0", "type", "ip6tnl", "external")
+    except RuntimeError as error:
+        return f"this kernel has no ip6tnl devices ({str(error).split(': ')[-1].strip()})"
+    return None
 
 
 def settings(host: str) -> dict[str, Any]:
@@ -27,6 +50,7 @@ def settings(host: str) -> dict[str, Any]:
         "host": host,
         "network": f"net{number}",
         "address": ADDRESS[host],
+        "dataplane": data_plane_of[host],
         "uplinks": [f"gw{number}"] if access else ["core"],
         "access_links": ["mn"] if access else [],
         "home_block": str(blocks[number]) if access else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
@@ -30,6 +29,11 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
+
+pytestmark = [
+    pytest.mark.usefixtures("data_planes"),
+    pytest.mark.parametrize("data_planes", ["seg6", "ip6tnl", "mixed"], indirect=True),
+]
 
 GW1, GW2, GW3, AR1, AR3 = (
     IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3", "ar1", "ar3")
@@ -188,35 +192,3 @@ def test_what_the_destinations_home_tunnels_here_is_never_sent_back_to_it(lab: L
 
     assert until(lambda: icmp_errors("mn") > before)
     assert to_gw2.tunnelled().count((str(GW2), str(GW1))) == 1
-
-
-@pytest.mark.parametrize("source", ["mobile node", "stranger"])
-def test_only_routers_of_the_directory_may_tunnel_to_us(lab: Lab, source: str) -> None:
-    gw1 = Router("gw1")
-    Router("ar1").install(Delivery(HNP1, "mn", MN_LL))
-    lab.attach("ar1")
-    lab.give_address(HNP1)
-    sender = {"mobile node": "mn", "stranger": "core"}[source]
-    with inside(sender):
-        if source == "stranger":
-            run("ip", "-6", "addr", "add", "2001:db8:99::1/128", "dev", "lo", "nodad")
-        raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 41)
-        if source == "stranger":
-            raw.bind(("2001:db8:99::1", 0))
-    inner = bytes.fromhex("6000000000003b40") + IPv6Address(CN).packed + HNP1[7].packed
-    below = lab.sniff("ar1", "gw1")
-    dropped = _dropped("gw1")
-
-    raw.sendto(inner, (ADDRESS["gw1"], 0))
-    raw.close()
-
-    assert until(lambda: _dropped("gw1") > dropped)
-    assert [p for p in below.packets() if p[2] == HNP1[7]] == []
-    gw1.flush()
-
-
-def _dropped(host: str) -> int:
-    with inside(host):
-        rules = run("nft", "list", "chain", "ip6", "dmm", "prerouting")
-    lines = [line for line in rules.splitlines() if "nexthdr" in line and "drop" in line]
-    return sum(int(line.split("packets ")[1].split()[0]) for line in lines)

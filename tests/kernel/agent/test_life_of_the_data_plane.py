@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from ipaddress import IPv6Address, IPv6Network
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, Stream, goes, inside, run
@@ -18,11 +20,16 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
+from dmm_testbed.verify.forwarding import Route, by_kernel, missing, strangers
+from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
     from tests.kernel.agent.lab import Lab
 
-pytestmark = pytest.mark.usefixtures("lab")
+pytestmark = [
+    pytest.mark.usefixtures("lab", "data_planes"),
+    pytest.mark.parametrize("data_planes", ["seg6", "ip6tnl"], indirect=True),
+]
 
 GW1, GW2, GW3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3"))
 ROUTES = (
@@ -83,6 +90,24 @@ def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed() -> No
     gw1.remove(*ROUTES)
     gw1.remove(*ROUTES)
     assert state("gw1") == empty
+
+
+def test_verification_sees_in_the_kernel_what_was_installed() -> None:
+    gw1 = Router("gw1")
+    gw1.install(*ROUTES)
+
+    with inside("gw1"):
+        shown = run("ip", "-json", "-6", "route", "show", "table", "all", "proto", "77")
+        rules = json.loads(run("ip", "-json", "-6", "rule", "show"))
+    own = [rule for rule in rules if rule.get("protocol") == "77"]
+    view: Any = SimpleNamespace(kernel_routes=read_routes(shown), kernel_rules=own)
+
+    assert by_kernel(view) == {
+        Route(type(r).__name__, r.prefix, r.link if isinstance(r, Delivery) else str(r.endpoint))
+        for r in ROUTES
+    }
+    assert list(strangers(view, gw1.config)) == []
+    assert list(missing(view, gw1.config)) == []
 
 
 def test_a_restarted_agent_adopts_and_removes_only_what_nobody_asks_for_again() -> None:

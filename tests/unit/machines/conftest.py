@@ -42,7 +42,7 @@ class SshLab:
         lines = [
             "Host gone", "HostName 127.0.0.1", "Port 1",
             "Host gw1", "HostName 127.0.0.1", f"Port {self.server.port}", f"User {user}",
-            f"IdentityFile {self.key_file}", "IdentitiesOnly yes",
+            f"IdentityFile {self.key_file}", "IdentityFile /nowhere/id_rsa", "IdentitiesOnly yes",
             *(options or ("StrictHostKeyChecking no", "UserKnownHostsFile /dev/null")),
         ]  # fmt: skip
         (self.folder / "ssh_config").write_text("\n".join(lines) + "\n")

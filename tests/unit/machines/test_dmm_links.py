@@ -36,6 +36,7 @@ def seen(name: str, mtu: int = 1500, up: bool = False, **more: Any) -> dict[str,
         "flags": ["UP"] if up else [],
         "link_type": "ether",
         "address": "02:00:00:00:00:ff",
+        "ipv6": "0",
         **more,
     }
 
@@ -147,9 +148,10 @@ class TestVxlan:
 
 
 class TestRealInterface:
-    def test_a_whole_interface_is_made_large_enough_and_up(self, plan: Plan) -> None:
+    def test_a_whole_interface_is_made_large_enough_silent_and_up(self, plan: Plan) -> None:
         small = link("interface", interface="eth2", vlan=None) | {"mtu": 1600}
         assert plan([small], [seen("eth2")]) == [
+            "sysctl -qw net/ipv6/conf/eth2/disable_ipv6=1",
             "ip link set dev eth2 mtu 1600",
             "ip link set dev eth2 up",
             "ip link add link eth2 name gw mtu 1600 type macvlan mode passthru",
@@ -158,7 +160,7 @@ class TestRealInterface:
     def test_it_is_left_alone_when_it_is_right(self, plan: Plan) -> None:
         plan([WHOLE], [seen("eth2")])
         made = seen("gw", 1450, link="eth2", linkinfo={"info_kind": "macvlan", "info_data": {}})
-        assert plan([WHOLE], [seen("eth2", up=True), made]) == []
+        assert plan([WHOLE], [seen("eth2", up=True, ipv6="1"), made]) == []
 
     def test_afterwards_it_is_as_it_was(self, plan: Plan, program: Any) -> None:
         plan([WHOLE], [seen("eth2", mtu=1400)])
@@ -166,6 +168,7 @@ class TestRealInterface:
         assert [" ".join(command) for command in commands] == [
             "ip link set dev eth2 mtu 1400",
             "ip link set dev eth2 down",
+            "sysctl -qw net/ipv6/conf/eth2/disable_ipv6=0",
         ]
 
     def test_of_a_shared_one_a_vlan_is_taken_and_nothing_else_changed(self, plan: Plan) -> None:

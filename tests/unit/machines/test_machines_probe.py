@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
@@ -64,6 +65,30 @@ def test_all_that_is_missing_is_told_at_once(monkeypatch: pytest.MonkeyPatch) ->
         "this kernel has no nftables' fib expression: try `modprobe nft_fib_ipv6`; otherwise boot "
         "a kernel with CONFIG_NFT_FIB_IPV6 (Debian's has it)",
     ]
+
+
+def test_a_kernel_without_tunnel_devices_is_told_only_to_who_asks_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(probe, "check_capabilities", lambda _: None)
+    tried: list[str] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        tried.append(command[-1])
+        refused = "ip6tnl" in command[-1]
+        return subprocess.CompletedProcess(command, refused, "", "Unknown device type.\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    probe.check_computer({"seg6"})
+    assert not any("ip6tnl" in script for script in tried)
+    with pytest.raises(MachineError) as error:
+        probe.check_computer({"seg6", "ip6tnl"})
+    assert str(error.value) == (
+        "this kernel has no IPv6 tunnel devices (ip6tnl), which `dataplane: ip6tnl` in the profile "
+        "or the topology asks for: try `modprobe ip6_tunnel`; otherwise boot a kernel with "
+        "CONFIG_IPV6_TUNNEL (Debian's has it) (Unknown device type.)"
+    )
 
 
 def test_the_probe_and_the_advice_speak_of_the_same_features() -> None:

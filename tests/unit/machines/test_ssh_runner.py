@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,17 +199,80 @@ class TestConnection:
         os.kill(int((tmp_path / "pid").read_text()), 15)
 
 
+PROXY = """
+import os, socket, sys, threading
+far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+def inwards():
+    while chunk := far.recv(65536):
+        os.write(1, chunk)
+    os._exit(0)
+threading.Thread(target=inwards, daemon=True).start()
+while chunk := os.read(0, 65536):
+    far.sendall(chunk)
+"""
+"""Carries bytes between its own input and output and a host and port."""
+
+
+class TestProxy:
+    @pytest.fixture(autouse=True)
+    def _through(self, ssh_lab: SshLab, tmp_path: Path) -> None:
+        (tmp_path / "proxy.py").write_text(PROXY)
+        command = f"ProxyCommand {sys.executable} {tmp_path}/proxy.py %h %p"
+        ssh_lab.configure("StrictHostKeyChecking no", command)
+
+    def test_a_machine_is_reached_through_a_program(self, runner: SshRunner) -> None:
+        assert runner.run("gw1", ["echo", "through"]).stdout == "through\n"
+
+    def test_the_program_ends_with_the_connection(
+        self, runner: SshRunner, tmp_path: Path, until: Callable[..., Any]
+    ) -> None:
+        def there() -> bool:
+            return (
+                subprocess.run(["pgrep", "-f", f"{tmp_path}/proxy.py"], check=False).returncode == 0
+            )
+
+        assert runner.answers("gw1")
+        assert there()
+        runner.close()
+        until(lambda: not there(), "the program has ended")
+
+    def test_a_machine_that_came_back_behind_it_is_reached_again(
+        self, runner: SshRunner, ssh_lab: SshLab
+    ) -> None:
+        started = runner.start("gw1", ["sleep", "600"])
+        ssh_lab.server.die()
+        assert started.wait(5) == -1, "noticed without anything being sent"
+        assert not runner.answers("gw1")
+        ssh_lab.server.listen()
+        assert runner.answers("gw1")
+
+
 class TestHostKeys:
-    def known(self, ssh_lab: SshLab, key: paramiko.PKey) -> str:
+    def known(self, ssh_lab: SshLab, key: paramiko.PKey, name: str = "") -> str:
         """A file that knows this key of the machine; gives the option that names it."""
         file = ssh_lab.folder / "known_hosts"
-        name = f"[127.0.0.1]:{ssh_lab.server.port}"
+        name = name or f"[127.0.0.1]:{ssh_lab.server.port}"
         file.write_text(f"{name} {key.get_name()} {key.get_base64()}\n")
         return f"UserKnownHostsFile {file}"
 
     def test_a_known_key_is_taken(self, runner: SshRunner, ssh_lab: SshLab) -> None:
         ssh_lab.configure(self.known(ssh_lab, ssh_lab.server.key))
         assert runner.run("gw1", ["true"]).returncode == 0
+
+    def test_a_key_known_by_another_name_is_taken_if_the_file_says_so(
+        self, runner: SshRunner, ssh_lab: SshLab
+    ) -> None:
+        known = self.known(ssh_lab, ssh_lab.server.key, "alias")
+        ssh_lab.configure(known, "HostKeyAlias alias")
+        assert runner.run("gw1", ["true"]).returncode == 0
+
+    def test_a_new_one_is_kept_where_new_ones_are_accepted(
+        self, runner: SshRunner, ssh_lab: SshLab
+    ) -> None:
+        file = ssh_lab.folder / "known_hosts"
+        ssh_lab.configure(f"UserKnownHostsFile {file}", "StrictHostKeyChecking accept-new")
+        assert runner.run("gw1", ["true"]).returncode == 0
+        assert ssh_lab.server.key.get_base64() in file.read_text()
 
     def test_an_unknown_one_is_not(self, runner: SshRunner, ssh_lab: SshLab) -> None:
         ssh_lab.configure("UserKnownHostsFile /dev/null")

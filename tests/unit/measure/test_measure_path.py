@@ -213,3 +213,11 @@ def test_clocks_do_not_matter(internet: Internet, skew_s: dict[str, float]) -> N
     internet.next_sequence = 0
     internet.send(*TRIANGLE, skew_s=skew_s)
     assert only(internet).walk.hosts == tuple(ROUND_THE_TRIANGLE.split())
+
+
+def test_a_probe_is_sent_when_its_sender_says_whoever_saw_it_first(internet: Internet) -> None:
+    internet.send(DIRECT, skew_s={"core": -50.0, "mn11": 7.0})
+    sent = internet.sightings.probes
+    leaving = next(p.time_s for p in sent if p.machine == "cn2" and p.outgoing)
+    arriving = next(p.time_s for p in sent if p.machine == "mn11")
+    assert (only(internet).sent_at_s, only(internet).arrived_at_s) == (leaving, arriving)

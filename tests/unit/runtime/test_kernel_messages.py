@@ -29,6 +29,7 @@ from dmm_agent.dataplane.rtnetlink import (
     decode_rule,
     put_route,
 )
+from dmm_agent.dataplane.tunnels import TUNNELS
 
 networks = st.builds(
     lambda bits, length: IPv6Network((bits >> (128 - length) << (128 - length), length)),
@@ -39,7 +40,7 @@ addresses = st.builds(IPv6Address, st.integers(1, (1 << 128) - 1))
 indexes = st.integers(1, 1 << 20)
 targets = st.one_of(
     st.builds(Via, indexes, addresses),
-    st.builds(Encapsulate, addresses, indexes),
+    st.builds(Encapsulate, addresses, indexes, st.none() | addresses),
     st.builds(Decapsulate, indexes),
     st.just(Refuse()),
     st.just(Pass()),
@@ -118,6 +119,7 @@ def config(host: str, address: str, **changes: Any) -> AgentConfig:
     )
 
 
+SEG6 = TUNNELS["seg6"]
 GATEWAY = config("gw1", "2001:db8:1::1", uplinks=["core"])
 ACCESS = config(
     "ar1",
@@ -138,24 +140,24 @@ ACCESS = config(
 def test_a_gateway_serves_its_pool_an_access_router_only_what_is_bound(
     host: AgentConfig, refused: list[str]
 ) -> None:
-    routes = places.layout(host, 7).routes
+    routes = places.layout(host, SEG6, 7).routes
     assert [str(r.prefix) for r in routes if r.table == places.TABLE_MISDIRECTED] == refused
 
 
 def test_rules_are_unique_and_the_local_one_comes_right_after_decapsulation() -> None:
     for host in (GATEWAY, ACCESS):
-        rules = places.layout(host, 7).rules
+        rules = places.layout(host, SEG6, 7).rules
         assert len(set(rules)) == len(rules)
         assert [r.priority for r in sorted(rules, key=lambda r: r.priority)[:2]] == [5, 10]
 
 
 def test_an_access_router_answers_for_absent_nodes_on_every_uplink() -> None:
-    absent = [r for r in places.layout(ACCESS, 7).rules if r.priority == places.RULE_ABSENT]
+    absent = [r for r in places.layout(ACCESS, SEG6, 7).rules if r.priority == places.RULE_ABSENT]
     assert [r.incoming for r in absent] == ["gw1", "gw2"]
     assert {r.table for r in absent} == {0}
 
 
 def test_nftables_has_only_the_rules_a_host_needs() -> None:
-    assert "@observed" not in ruleset(GATEWAY, intercept=True)
-    assert "@intercepted" not in ruleset(ACCESS, intercept=False)
-    assert '"mn1", "mn2"' in ruleset(ACCESS, intercept=False)
+    assert "@observed" not in ruleset(GATEWAY, SEG6, intercept=True)
+    assert "@intercepted" not in ruleset(ACCESS, SEG6, intercept=False)
+    assert '"mn1", "mn2"' in ruleset(ACCESS, SEG6, intercept=False)

@@ -12,6 +12,7 @@ from dmm_agent.config import AgentConfig, load
 from dmm_testbed.topology.agent_config import agent_config, directory
 from dmm_testbed.topology.check import load_checked
 from dmm_testbed.topology.functions import InstalledFunctions
+from dmm_testbed.topology.placement import data_planes
 from dmm_testbed.topology.sentences import InputError
 
 if TYPE_CHECKING:
@@ -197,6 +198,33 @@ def test_a_host_that_does_not_exist_is_an_error(
 ) -> None:
     with pytest.raises(KeyError, match="gw9"):
         agent_config(*distributed, "gw9", functions)
+
+
+def test_a_host_tunnels_as_the_topology_says_of_it_else_as_the_profile_says(
+    inventory: Path, functions: Functions, tmp_path: Path
+) -> None:
+    shipped = (inventory / "profiles" / "distributed-query.yml").read_text(encoding="utf-8")
+    profile = tmp_path / "by-device.yml"
+    profile.write_text(f"{shipped}dataplane: ip6tnl\n", encoding="utf-8")
+    hosts = (inventory / "small.yml").read_text(encoding="utf-8")
+    topology = tmp_path / "small.yml"
+    topology.write_text(
+        hosts.replace("gw2: {network: net2,", "gw2: {dataplane: seg6, network: net2,"),
+        encoding="utf-8",
+    )
+    pair = load_checked(topology, profile, functions)
+
+    said = {host: parsed(pair, host, functions, tmp_path / "agent.yml").dataplane
+            for host in ("gw1", "ar11", "gw2", "ar21")}  # fmt: skip
+
+    assert said == {"gw1": "ip6tnl", "ar11": "ip6tnl", "gw2": "seg6", "ar21": "ip6tnl"}
+    assert data_planes(*pair) == {"seg6", "ip6tnl"}
+
+
+def test_hosts_tunnel_by_routes_where_nothing_is_said(
+    distributed: tuple[Topology, Profile],
+) -> None:
+    assert data_planes(*distributed) == {"seg6"}
 
 
 def register(folder: Path, module: str, source: str) -> None:

@@ -49,13 +49,23 @@ NAMESPACE = {
     "ansible_python_interpreter": "/usr/bin/python3",
     "dmm_machines": "namespace",
 }
-SECOND = """
+ON_MACHINES = """
 ssh_machines:
   children:
     machines:
       vars: {dmm_machines: metal, ansible_connection: ssh}
       hosts:
         gw1: {ansible_host: 192.0.2.1}
+"""
+ON_THEIR_PARENT = """
+hosts_of_mine:
+  vars: {dmm_machines: metal, ansible_connection: ssh}
+  children:
+    ssh_machines:
+    machines:
+      hosts:
+        gw1: {ansible_host: 192.0.2.1}
+ssh_machines: {children: {machines: }}
 """
 
 
@@ -118,12 +128,13 @@ def test_machines_are_namespaces_of_the_lab_and_other_hosts_are_not(
     assert not listing.get("ssh_machines")
 
 
+@pytest.mark.parametrize("content", [ON_MACHINES, ON_THEIR_PARENT])
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_second_inventory_says_what_machines_are_whatever_its_place(
-    order: int, tmp_path: Path
+    order: int, content: str, tmp_path: Path
 ) -> None:
     second = tmp_path / "second.yml"
-    second.write_text(SECOND)
+    second.write_text(content)
     files = [REPOSITORY / "inventory" / "small.yml", second][::order]
     gateway, other = variables("gw1", *files), variables("cn2", *files)
 
