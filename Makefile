@@ -44,7 +44,7 @@ OPTIONS := --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB
 REACHED := --machines $(MACHINES) --lab $(LAB)
 PYTHON_FOLDERS := agent controller plugins tests
 
-.PHONY: help setup box lab test test-vm up handover verify report shell capture down bench lint unit \
+.PHONY: help setup box lab test test-vm test-metal up handover verify report shell capture down bench lint unit \
     acceptance
 
 help: ## say what can be done
@@ -101,9 +101,14 @@ unit: setup ## unit tests and simulations; no root, no machines
 acceptance: setup ## tests on machines of their own lab
 	$(PYTHON) -m pytest tests/kernel tests/machines tests/acceptance
 
-test-vm: ## the acceptance tests, and what only VMs can do, on six VMs made by Vagrant
+test-vm: ## the same on six VMs made by Vagrant, and what only VMs can do; then test-metal
 	$(MAKE) MACHINES=vagrant setup box
 	$(PYTHON) -m pytest --machines vagrant --lab-topology small -rs tests/acceptance
+	$(MAKE) test-metal
+
+test-metal: ## the playbooks on three VMs that are somebody's servers
+	$(MAKE) MACHINES=vagrant setup
+	$(PYTHON) -m pytest -rs tests/metal
 
 bench: setup ## how long things take; results in build/bench.json
 	$(PYTHON) -m dmm_testbed.bench --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB)

@@ -42,6 +42,12 @@ def scenario(
     lab: Lab = "dmm",
     machines: Machines = "namespace",
     out: Out = Path("build/report"),
+    probes: Annotated[
+        float | None,
+        typer.Option(
+            "--probes-per-s", min=1, max=1000, help="UDP packets a second; default: 200, on VMs 50."
+        ),
+    ] = None,
 ) -> None:
     """Play a scenario on the running lab, print a table, write results.json and index.html."""
     from subprocess import TimeoutExpired
@@ -54,7 +60,7 @@ def scenario(
 
     path = file or topology.parent / "scenarios" / topology.name
     try:
-        found = run(topology, profile, path, reach(machines, lab), out)
+        found = run(topology, profile, path, reach(machines, lab), out, probes)
     except InputError as error:
         _fail(str(error), EXIT_MISTAKE)
     except (MachineError, MeasuringError, OSError, TimeoutExpired) as error:

@@ -49,6 +49,11 @@ ansible_facts:
     dmm_agent_bundle:
       description: Key of the agent's bundle in /opt/dmm-agent, empty if there is none.
       type: str
+    dmm_services:
+      description:
+        - By name of a service that roles start or stop, whether it is C(running), and C(enabled) to
+          start at boot. A task for a service that is as it should be would cost as much as this.
+      type: dict
     dmm_host:
       description:
         - What is missing for a host to be a machine. C(packages) are names of those it lacks;
@@ -83,8 +88,10 @@ def main() -> None:
         "service_mgr": "systemd" if Path("/run/systemd/system").is_dir() else "service",
         "dmm_agent_bundle": stamp.read_text(encoding="ascii").strip() if stamp.is_file() else "",
     }
+    found = units(module)
+    facts["dmm_services"] = {name: wanted(unit) for name, unit in found.items()} or scripts(module)
     if module.params["packages"]:
-        facts["dmm_host"] = host(module, module.params["packages"])
+        facts["dmm_host"] = host(module, module.params["packages"]) | {"services": found}
     module.exit_json(changed=False, ansible_facts=facts)
 
 
@@ -96,7 +103,6 @@ def host(module: AnsibleModule, packages: list[str]) -> dict[str, Any]:
         "clock": "free" if clock_is_free() else "synchronised",
         "clock_by": next((name for name in TIME_SERVICES if name in installed), ""),
         "links": links_are_right(module),
-        "services": services(module),
         "settings": {name: setting(name) for name in SETTINGS},
         "kept": BEFORE.is_file(),
     }
@@ -124,8 +130,8 @@ def links_are_right(module: AnsibleModule) -> bool:
     return Path(LINKS).exists() and module.run_command([LINKS, "status"])[0] == 0
 
 
-def services(module: AnsibleModule) -> dict[str, dict[str, str]]:
-    """State of the services that concern us; empty where there is no systemd."""
+def units(module: AnsibleModule) -> dict[str, dict[str, str]]:
+    """State of systemd's units that concern us; empty where there is no systemd."""
     if not Path("/run/systemd/system").is_dir():
         return {}
     properties = "--property=Id,LoadState,ActiveState,UnitFileState"
@@ -135,6 +141,26 @@ def services(module: AnsibleModule) -> dict[str, dict[str, str]]:
         fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         found[name] = {key: fields.get(key, "") for key in ("ActiveState", "UnitFileState")}
     return found
+
+
+def wanted(unit: dict[str, str]) -> dict[str, bool]:
+    """What a role asks of a service, of a unit of systemd."""
+    return {
+        "running": unit["ActiveState"] == "active",
+        "enabled": unit["UnitFileState"] == "enabled",
+    }
+
+
+def scripts(module: AnsibleModule) -> dict[str, dict[str, bool]]:
+    """What a role asks of a service, of the scripts in /etc/init.d."""
+    return {
+        name: {
+            "running": Path("/etc/init.d", name).exists()
+            and module.run_command(["service", name, "status"])[0] == 0,
+            "enabled": any(Path("/etc").glob(f"rc[2-5].d/S??{name}")),
+        }
+        for name in SERVICES
+    }
 
 
 def setting(name: str) -> str:

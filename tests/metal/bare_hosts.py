@@ -1,4 +1,7 @@
-"""Plain Debian 12 hosts that nobody made for the testbed: QEMU VMs, reached by SSH only."""
+"""Plain Debian 12 hosts that nobody made for the testbed: QEMU VMs, reached by SSH only.
+
+Their disk is the plain box: a Debian without any package of the testbed.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,31 @@ import socket
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-IMAGE_SCRIPT = Path(__file__).with_name("bare-image.sh")
+    from dmm_testbed.vagrant.box import Box
+
+USER = "vagrant"
 BOOTED_WITHIN_S = 600.0
 MEMORY_MIB = 256
 POLL_S = 0.5
+HOSTS_FILE = """\
+127.0.0.1\tlocalhost
+127.0.1.1\t{name}
+# kept by the owner of this host
+192.0.2.7\tprinter
+"""
+LAN = """\
+[Match]
+Name=eth1
+[Network]
+Address={address}/24
+LinkLocalAddressing=no
+"""
 ACCELERATOR = os.environ.get("DMM_TEST_ACCELERATOR", "tcg,tb-size=128")
 
 
@@ -43,7 +61,7 @@ class BareHost:
         return subprocess.run(
             [
                 *("ssh", "-i", str(self.directory / "key"), "-p", str(self.port), *line),
-                *("admin@127.0.0.1", f"sudo sh -c {_quoted(command)}"),
+                *(f"{USER}@127.0.0.1", f"sudo sh -c {_quoted(command)}"),
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -57,6 +75,17 @@ class BareHost:
         done = self.ssh(command)
         assert done.returncode == 0, f"{self.name}: {command}: {done.stderr}"
         return done.stdout
+
+    def set_up(self) -> None:
+        """Give it what its owner has given it: a name, names it knows, an address."""
+        name = f"host{self.number}"
+        for path, content in (
+            ("/etc/hostname", f"{name}\n"),
+            ("/etc/hosts", HOSTS_FILE.format(name=name)),
+            ("/etc/systemd/network/20-lan.network", LAN.format(address=self.lan_address)),
+        ):
+            self.output(f"printf %s {_quoted(content)} >{path}")
+        self.output(f"hostname {name} && networkctl reload")
 
     def restart(self) -> None:
         """Cut its power, and switch it on again."""
@@ -80,29 +109,21 @@ class BareHost:
             time.sleep(POLL_S)
 
 
-def build(directory: Path) -> None:
-    """Make the disk that all hosts start from, unless it is there."""
-    if not (directory / "key.pub").exists():
-        subprocess.run([str(IMAGE_SCRIPT), str(directory)], check=True)
-
-
-def start(
-    names: Sequence[str], directory: Path, work: Path, cable: tuple[str, str]
-) -> list[BareHost]:
+def start(names: Sequence[str], box: Box, work: Path, cable: tuple[str, str]) -> list[BareHost]:
     """Start hosts from a fresh disk each.
 
     Each has eth0, by which it is reached from here, and eth1, a network with the others; the two of
     `cable` have eth2, a cable between them.
     """
-    for file in ("key", "key.pub"):
-        (work / file).write_bytes((directory / file).read_bytes())
-        (work / file).chmod(0o600)
+    key = work / "key"
+    key.touch(0o600)
+    key.write_bytes((box.directory / "id_ed25519").read_bytes())
     ports = free_ports(len(names) + 3)
     lan, ends = ports[-1], ports[-3:-1]
     hosts = []
     for number, name in enumerate(names, start=1):
         disk = work / f"{name}.qcow2"
-        base = directory / "disk.qcow2"
+        base = box.directory / "box.img"
         subprocess.run(
             ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(disk)],
             check=True,
@@ -118,7 +139,7 @@ def start(
             cards.append(
                 (f"socket,udp={address},localaddr=127.0.0.1:{here}", f"52:54:00:4e:00:0{number}")
             )
-        command = _qemu(name, number, disk, directory, work, cards)
+        command = _qemu(name, disk, work, cards)
         process = _switched_on(name, command, work)
         hosts.append(BareHost(name, number, work, port, command, process))
     return hosts
@@ -131,16 +152,11 @@ def _switched_on(name: str, command: list[str], work: Path) -> subprocess.Popen[
         )
 
 
-def _qemu(
-    name: str, number: int, disk: Path, directory: Path, work: Path, cards: list[tuple[str, str]]
-) -> list[str]:
-    kernel = f"root=/dev/vda ro net.ifnames=0 console=ttyS0 quiet systemd.hostname=host{number}"
+def _qemu(name: str, disk: Path, work: Path, cards: list[tuple[str, str]]) -> list[str]:
     command = [
         *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-accel", ACCELERATOR),
         *("-cpu", "max", "-smp", "1", "-m", str(MEMORY_MIB), "-device", "virtio-rng-pci"),
         *("-serial", f"file:{work / f'{name}.console'}", "-drive", f"file={disk},if=virtio"),
-        *("-kernel", str(directory / "vmlinuz"), "-initrd", str(directory / "initrd")),
-        *("-append", kernel),
     ]
     for card, (network, mac) in enumerate(cards):
         kind, _, options = network.partition(",")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _BY_PACKAGES_AND_TIME = (
     *("/boot", "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/usr/include", "/var/cache"),
     *("/var/log", "/var/backups", "/var/lib/dpkg", "/var/lib/apt", "/var/lib/systemd"),
-    *("/var/lib/ucf", "/var/lib/pam", "/home/admin/.ansible", "/var/lib/chrony"),
+    *("/var/lib/ucf", "/var/lib/pam", "/home/vagrant/.ansible", "/var/lib/chrony"),
 )
 _USERS = ("passwd", "passwd-", "group", "group-", "shadow", "shadow-", "gshadow", "gshadow-")
 """Packages add users of their own."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_PATH = "/run/dmm/agent.sock"
 LONGEST_REQUEST = 4096
 REQUEST_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 32

@@ -2,88 +2,79 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
-from dmm_agent.runtime.control import DEFAULT_PATH
+from dmm_agent.runtime import CONTROL_SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 EXIT_REFUSED, EXIT_UNREACHABLE = 1, 3
 ANSWER_TIMEOUT_S = 10.0
+COLUMN_GAP = "  "
 
-app = typer.Typer(
-    help="Ask the mobility agent of this host.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Socket = Annotated[Path, typer.Option("--socket", help="The agent's control socket.")]
-
-CONTROL_SOCKET = Path(DEFAULT_PATH)
+TABLES = {
+    "leases": "home network prefixes leased to mobile nodes",
+    "bindings": "where the prefixes in this location database are reached",
+    "cache": "locations learned from other networks",
+    "attachments": "mobile nodes on the access links",
+    "routes": "the agent's forwarding state, read from the kernel",
+    "counters": "what the agent has counted since it started",
+}
+"""What there is to ask for as a table; the agent knows them by the same names."""
 
 
-@app.command()
-def status(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """Who this agent is, and how much it holds."""
-    result = _ask(path, "status")
-    if as_json:
-        print(json.dumps(result))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `dmmctl`; returns the exit status.
+
+    0: the agent answered; 1: it refused; 2: the command line is wrong; 3: it cannot be reached.
+    """
+    options = _parser().parse_args(arguments)
+    if options.command == "events":
+        return _events(options.socket, follow=options.follow, as_json=options.json)
+    answer = _ask(options.socket, options.command)
+    if options.json:
+        print(json.dumps(answer))
+    elif options.command == "status":
+        _print_table([{"field": key, "value": value} for key, value in answer.items()])
     else:
-        _print_table([{"field": key, "value": value} for key, value in result.items()])
+        _print_table(answer)
+    return 0
 
 
-@app.command()
-def leases(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """Home network prefixes leased to mobile nodes."""
-    _show(path, "leases", as_json=as_json)
+def _parser() -> argparse.ArgumentParser:
+    # argparse, not a library on top of it: on an emulated machine such an import takes seconds.
+    parser = argparse.ArgumentParser(
+        prog="dmmctl", description="Ask the mobility agent of this host; as root."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added.add_argument("--json", action="store_true", help="print JSON instead of text")
+        added.add_argument(
+            "--socket",
+            type=Path,
+            default=CONTROL_SOCKET,
+            metavar="PATH",
+            help="the agent's control socket (%(default)s)",
+        )
+        return added
+
+    command("status", "who this agent is, and how much it holds")
+    for name, what in TABLES.items():
+        command(name, what)
+    events = command("events", "what happened lately, one event a line")
+    events.add_argument("--follow", "-f", action="store_true", help="go on as events come")
+    return parser
 
 
-@app.command()
-def bindings(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """Where the prefixes in this location database are reached."""
-    _show(path, "bindings", as_json=as_json)
-
-
-@app.command()
-def cache(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """Locations learned from other networks."""
-    _show(path, "cache", as_json=as_json)
-
-
-@app.command()
-def attachments(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """Mobile nodes on the access links."""
-    _show(path, "attachments", as_json=as_json)
-
-
-@app.command()
-def routes(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """The agent's forwarding state, read from the kernel."""
-    _show(path, "routes", as_json=as_json)
-
-
-@app.command()
-def counters(as_json: Json = False, path: Socket = CONTROL_SOCKET) -> None:
-    """What the agent has counted since it started."""
-    _show(path, "counters", as_json=as_json)
-
-
-@app.command()
-def events(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come.")] = False,
-    as_json: Json = False,
-    path: Socket = CONTROL_SOCKET,
-) -> None:
-    """What happened lately: one event a line."""
+def _events(path: Path, *, follow: bool, as_json: bool) -> int:
     lines = _answers(path, {"command": "events", "follow": follow})
     try:
         for row in _result(next(lines)):
@@ -91,9 +82,10 @@ def events(
         for row in lines:
             _print_event(row, as_json=as_json)
     except KeyboardInterrupt:
-        return
+        return 0
     if follow:
         _fail("the agent hung up: it stopped, or events came faster than they were read")
+    return 0
 
 
 def _ask(path: Path, command: str) -> Any:
@@ -137,29 +129,19 @@ def _line(line: bytes) -> dict[str, Any]:
 
 def _fail(reason: str, code: int = EXIT_UNREACHABLE) -> NoReturn:
     print(f"dmmctl: {reason}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _show(path: Path, command: str, *, as_json: bool) -> None:
-    rows = _ask(path, command)
-    if as_json:
-        print(json.dumps(rows))
-    else:
-        _print_table(rows)
+    raise SystemExit(code)
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     if not rows:
         print("none")
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in columns))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    lines = [columns, *([_text(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print(COLUMN_GAP.join(padded).rstrip())
 
 
 def _text(value: Any) -> str:
@@ -179,10 +161,5 @@ def _print_event(row: dict[str, Any], *, as_json: bool) -> None:
     print(f"{row['at_s']:.6f} {row['event']} {details}".rstrip(), flush=True)
 
 
-def main() -> None:
-    """Run `dmmctl`."""
-    app()
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

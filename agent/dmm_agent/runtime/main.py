@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dmm_agent.runtime import CONTROL_SOCKET
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from dmm_agent.runtime.control import DEFAULT_PATH
-
     parser = argparse.ArgumentParser(
         prog="dmm-agent", description="The mobility agent of one host."
     )
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how long routes of an earlier agent stay without being asked for (%(default)s)",
     )
     parser.add_argument(
-        "--socket", type=Path, default=Path(DEFAULT_PATH), help="control socket (%(default)s)"
+        "--socket", type=Path, default=CONTROL_SOCKET, help="control socket (%(default)s)"
     )
     return parser
 

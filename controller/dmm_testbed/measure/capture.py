@@ -38,7 +38,8 @@ SNAPLEN_BYTES = 2048
 """Whole signalling messages; probes are small, and nothing else is captured."""
 MAX_PACKETS = 2_000_000
 """Where a forgotten capture ends by itself: a few hundred megabytes."""
-DIRECTORY = "/run/dmm-capture"
+DIRECTORY = "/var/cache/dmm-capture"
+"""On a disk: `/run` of a small machine holds two minutes of packets."""
 
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 60.0
@@ -71,7 +72,7 @@ soon as its socket and filter stand. Then tells the machine's addresses; ends wi
 ended, with 2 if it is not so far."""
 _ENDED, _NOT_YET = 1, 2
 _INTERRUPT = 'read -r pid _ < "$1.pid" && kill -INT "$pid"'
-_AFTERWARDS = 'ip -json address show && cat "$1.log"'
+_AFTERWARDS = 'rm "$1.pcap" && ip -json address show && cat "$1.log"'
 
 
 def capture_filter(probe_port: int = PROBE_PORT) -> str:

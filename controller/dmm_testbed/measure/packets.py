@@ -29,6 +29,7 @@ _PROBE = struct.Struct("!4sBBBxIQQ")
 _PROBE_VERSION = 1
 _DATA = 0
 
+_FILE_HEADER_BYTES, _RECORD_HEADER_BYTES = 24, 16
 _SLL2 = struct.Struct("!H2xI2xB9x")
 """Protocol, interface index, packet type (SLL2: 20 bytes; the address is of no interest)."""
 _ETHERTYPE_IPV6 = 0x86DD
@@ -130,7 +131,7 @@ def read_capture(
         clock_offset_s: how far the machine's clock is ahead of the controller's.
 
     Raises:
-        MeasuringError: not such a file.
+        MeasuringError: not such a file, or cut off.
     """
     # Loading scapy takes most of a second, which other commands need not wait for.
     from scapy.error import Scapy_Exception
@@ -145,6 +146,7 @@ def read_capture(
                     f"{path}: link type {reader.linktype}, expected {LINKTYPE_LINUX_SLL2} "
                     "(LINUX_SLL2); capture with `tcpdump -i any -y LINUX_SLL2`"
                 )
+            _refuse_cut(path, reader.endian)
             fraction_s = 1e-9 if reader.nano else 1e-6
             for data, meta in reader:
                 time_s = meta.sec + meta.usec * fraction_s - clock_offset_s
@@ -156,6 +158,18 @@ def read_capture(
     except (OSError, EOFError, Scapy_Exception) as error:
         raise MeasuringError(f"{path}: cannot be read as a capture: {error}") from error
     return probes, signals
+
+
+def _refuse_cut(path: Path, endian: str) -> None:
+    """Refuse a file that ends within a packet: tcpdump goes on when the disk is full."""
+    content = path.read_bytes()
+    at = _FILE_HEADER_BYTES
+    while at < len(content):
+        end = at + _RECORD_HEADER_BYTES
+        length = int.from_bytes(content[at + 8 : at + 12], "little" if endian == "<" else "big")
+        at = end + length
+    if at != len(content):
+        raise MeasuringError(f"{path}: ends within a packet: was the machine's disk full?")
 
 
 def merge(

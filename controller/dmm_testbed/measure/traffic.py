@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TOOL = "dmm-traffic"
 _TIMEOUT_S = 60.0
 _SERVER = "serve"
+_TCP_BYTES_PER_PROBE = 500
+"""100,000 bytes a second beside 200 probes a second."""
 """Name of the server's process; one serves all sessions of its machine."""
 _Way = Literal["forward", "reverse"]
 
@@ -111,13 +113,29 @@ class Session:
     `journals` collects the packet times, `stop` ends.
     """
 
-    def __init__(self, runner: Runner, mobile_node: str, correspondent: str, stream: int) -> None:
-        """Describe a session; `stream` identifies it and must differ from others in the run."""
+    def __init__(
+        self,
+        runner: Runner,
+        mobile_node: str,
+        correspondent: str,
+        stream: int,
+        name: str | None = None,
+    ) -> None:
+        """Describe a session.
+
+        Args:
+            runner: reaches the machines.
+            mobile_node: one end.
+            correspondent: the other.
+            stream: identifies its packets, below 2**32. Another number than any session had lately:
+                a network may deliver what it held for a node that was away.
+            name: of the client's process on the mobile node.
+        """
         self.runner = runner
         self.mobile_node = mobile_node
         self.correspondent = correspondent
         self.stream = stream
-        self._client = f"run-{stream}"
+        self._client = name or f"run-{stream}"
         self._serving = False
 
     @property
@@ -143,7 +161,7 @@ class Session:
         Args:
             to: an address of the correspondent.
             source: an address of the mobile node; None leaves the choice to its kernel.
-            rate_per_s: UDP packets a second each way.
+            rate_per_s: UDP packets a second each way; TCP sends half as many segments.
             port: TCP and UDP port; captures must be told if it is not the default.
 
         Raises:
@@ -154,6 +172,7 @@ class Session:
             self._serving = True
         arguments = ["run", "--background", "--name", self._client, "--to", to]
         arguments += ["--port", str(port), "--stream", str(self.stream), "--rate", str(rate_per_s)]
+        arguments += ["--tcp-rate", str(round(_TCP_BYTES_PER_PROBE * rate_per_s))]
         if source is not None:
             arguments += ["--from", source]
         try:
@@ -164,10 +183,12 @@ class Session:
 
     def stop(self) -> None:
         """Stop the client, and the server if this session started it; nothing running is fine."""
-        self._tool(self.mobile_node, ["stop", "--name", self._client])
-        if self._serving:
-            self._tool(self.correspondent, ["stop", "--name", _SERVER])
-            self._serving = False
+        try:
+            self._tool(self.mobile_node, ["stop", "--name", self._client])
+        finally:
+            if self._serving:
+                self._tool(self.correspondent, ["stop", "--name", _SERVER])
+                self._serving = False
 
     def mark(self) -> Mark:
         """The counters of both ends now.

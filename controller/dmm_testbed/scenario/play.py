@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from dmm_testbed.topology import Topology
 
 POLL_S = 0.5
+PROBES_PER_S = {"vagrant": 50.0}
+USUAL_PROBES_PER_S = 200.0
+"""UDP packets a second each way. Emulated machines that forward four times as many, and capture
+them, have no time left for what they are there to show."""
 AT_ONCE = 8
 TROUBLE = (MachineError, MeasuringError, TimeoutExpired)
 """What a machine that does not do as it should, or is gone, shows up as."""
@@ -47,6 +52,7 @@ class Player:
         reach: Reach,
         directory: Path,
         say: Callable[[str], None],
+        probes_per_s: float | None = None,
     ) -> None:
         """Prepare to play.
 
@@ -57,6 +63,7 @@ class Player:
             reach: leads to the machines.
             directory: where captures and results go.
             say: shows one line of progress.
+            probes_per_s: UDP packets a second each way; None for as many as such machines carry.
         """
         self.topology = topology
         self.profile = profile
@@ -65,8 +72,10 @@ class Player:
         self.machines = reach.kind
         self.directory = directory
         self.say = say
+        self._probes_per_s = probes_per_s or PROBES_PER_S.get(reach.kind, USUAL_PROBES_PER_S)
         self.played: list[Played] = []
         self._capture = Capture(self.runner, sorted(topology.machines))
+        self._first_stream = secrets.randbits(31)
         self._sessions: dict[str, Session] = {}
         self._collected: dict[str, tuple[Session, Journals]] = {}
         nodes = topology.with_role(Role.MOBILE_NODE)
@@ -162,10 +171,17 @@ class Player:
         if step.session not in self._sessions:
             described = self.scenario.sessions[step.session]
             number = list(self.scenario.sessions).index(step.session) + 1
-            session = Session(self.runner, described.mobile_node, described.correspondent, number)
+            session = Session(
+                self.runner,
+                described.mobile_node,
+                described.correspondent,
+                self._first_stream + number,
+                f"run-{number}",
+            )
             self._sessions[step.session] = session
             source = self._home_address(described.mobile_node)
-            session.start(self._address(described.correspondent), source)
+            to = self._address(described.correspondent)
+            session.start(to, source, rate_per_s=self._probes_per_s)
         return self._sessions[step.session]
 
     def _needed_later(self, step: Step) -> bool:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from dmm_testbed.results import Results
 
 
-def run(topology_file: Path, profile: str, scenario_file: Path, reach: Reach, out: Path) -> Results:
+def run(
+    topology_file: Path,
+    profile: str,
+    scenario_file: Path,
+    reach: Reach,
+    out: Path,
+    probes_per_s: float | None = None,
+) -> Results:
     """Play a scenario on a running lab, showing progress and a table.
 
     Raises:
@@ -36,7 +43,7 @@ def run(topology_file: Path, profile: str, scenario_file: Path, reach: Reach, ou
     def say(line: str) -> None:
         console.print(f"  {line}", highlight=False)
 
-    player = Player(topology, profile, scenario, reach, out, say)
+    player = Player(topology, profile, scenario, reach, out, say, probes_per_s)
     try:
         console.print(f"[{next(progress)}/{total}] getting ready", markup=False)
         player.begin()

@@ -65,9 +65,8 @@ def entries(host: Any, since: str) -> list[dict[str, Any]]:
 
 
 def cursor(host: Any) -> str:
-    """Where the journal is now."""
-    told = host.check_output("journalctl --lines=0 --show-cursor")
-    return str(told.partition("-- cursor: ")[2])
+    """The last entry of the journal as it is now."""
+    return str(json.loads(host.check_output("journalctl --lines=1 --output=json"))["__CURSOR"])
 
 
 def data_plane(host: Any) -> dict[str, str]:

@@ -179,6 +179,16 @@ def test_a_capture_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_capture(path, "gw1", INTERFACES)
 
 
+@pytest.mark.parametrize("missing", [1, 100, 10_000])
+def test_a_file_that_ends_within_a_packet_is_refused(tmp_path: Path, missing: int) -> None:
+    path = capture(
+        tmp_path / "gw1.pcap", [cooked(bytes(probe(sequence))) for sequence in range(200)]
+    )
+    path.write_bytes(path.read_bytes()[:-missing])
+    with pytest.raises(MeasuringError, match=r"gw1\.pcap: ends within a packet: .* disk full"):
+        read_capture(path, "gw1", INTERFACES)
+
+
 def test_a_file_that_is_no_capture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gw1.pcap"
     path.write_bytes(b"this is no capture at all, whatever its name")

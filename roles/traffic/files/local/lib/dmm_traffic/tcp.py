@@ -12,6 +12,8 @@ from typing import Any
 from dmm_traffic.streams import Direction, Journal, Pattern, Silence, Verifier
 
 TICK_S = 0.01
+CHUNK_BYTES = 1000
+"""At least so many at a time, at most every tick: a slow session is few packets, not small ones."""
 """Time between two writes; gaps shorter than this say nothing."""
 USER_TIMEOUT_S = 300
 """How long unacknowledged data may stay so before the kernel ends the session (RFC 5482)."""
@@ -119,15 +121,16 @@ class TcpSession:
             self._sock.close()
 
     async def _send(self) -> None:
-        """Write a little each tick; while the send buffer is full, wait and do not catch up."""
+        """Write a little each time; while the send buffer is full, wait and do not catch up."""
         loop = asyncio.get_running_loop()
-        chunk_bytes = max(1, round(self.rate_bytes_per_s * TICK_S))
+        chunk_bytes = max(CHUNK_BYTES, round(self.rate_bytes_per_s * TICK_S))
+        pause_s = chunk_bytes / self.rate_bytes_per_s
         due = time.monotonic()
         while True:
             chunk = self._pattern.at(self.sent_bytes, chunk_bytes)
             await loop.sock_sendall(self._sock, chunk)
             self.sent_bytes += len(chunk)
-            due = max(due + TICK_S, time.monotonic())
+            due = max(due + pause_s, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
 
     async def _receive(self) -> None:
