@@ -53,20 +53,23 @@ def status(host: Any) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+JOURNAL = f"journalctl --unit={UNIT} --output=json"
+SAID = "_TRANSPORT=stdout"
+"""What the agent says, not what systemd says of it."""
+
+
 def entries(host: Any, since: str) -> list[dict[str, Any]]:
     """The agent's lines in the journal since a cursor."""
-    lines = host.check_output(
-        # What the agent says, not what systemd says of it.
-        "journalctl --unit=%s --after-cursor=%s --output=json _TRANSPORT=stdout",
-        UNIT,
-        since,
-    )
+    lines = host.check_output(f"{JOURNAL} --after-cursor=%s {SAID}", since)
     return [json.loads(line) for line in lines.splitlines()]
 
 
 def cursor(host: Any) -> str:
-    """The last entry of the journal as it is now."""
-    return str(json.loads(host.check_output("journalctl --lines=1 --output=json"))["__CURSOR"])
+    """The agent's last line in the journal as it is now.
+
+    Its own, because after a cursor of another entry journalctl leaves out the first that matches.
+    """
+    return str(json.loads(host.check_output(f"{JOURNAL} --lines=1 {SAID}"))["__CURSOR"])
 
 
 def data_plane(host: Any) -> dict[str, str]:

@@ -98,7 +98,7 @@ def users_computer() -> dict[str, Any]:
     }
 
 
-PLACES = ("/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
+PLACES = ("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
 
 
 def test_a_libvirtd_of_the_testbeds_own_leaves_nothing(
