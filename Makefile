@@ -101,7 +101,7 @@ unit: setup ## unit tests and simulations; no root, no machines
 acceptance: setup ## tests on machines of their own lab
 	$(PYTHON) -m pytest tests/kernel tests/machines tests/acceptance
 
-test-vm: ## the same on six VMs made by Vagrant, and what only VMs can do; then test-metal
+test-vm: ## the same on eight VMs made by Vagrant, and what only VMs can do; then test-metal
 	$(MAKE) MACHINES=vagrant setup box
 	$(PYTHON) -m pytest --machines vagrant --lab-topology small -rs tests/acceptance
 	$(MAKE) test-metal

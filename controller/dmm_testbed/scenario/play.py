@@ -6,6 +6,7 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING
@@ -32,13 +33,25 @@ if TYPE_CHECKING:
     from dmm_testbed.topology import Topology
 
 POLL_S = 0.5
-PROBES_PER_S = {"vagrant": 50.0}
-USUAL_PROBES_PER_S = 200.0
-"""UDP packets a second each way. Emulated machines that forward four times as many, and capture
-them, have no time left for what they are there to show."""
 AT_ONCE = 8
 TROUBLE = (MachineError, MeasuringError, TimeoutExpired)
 """What a machine that does not do as it should, or is gone, shows up as."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What machines of a kind can keep up with."""
+
+    probes_per_s: float
+    """UDP packets a second each way."""
+    patience: float
+    """How much longer than a scenario says things may take."""
+
+
+PACES = {"vagrant": Pace(probes_per_s=50.0, patience=4.0)}
+USUAL_PACE = Pace(probes_per_s=200.0, patience=1.0)
+"""Emulated machines that forward four times as many probes, and capture them, have no time left for
+what they are there to show."""
 
 
 class Player:
@@ -72,7 +85,9 @@ class Player:
         self.machines = reach.kind
         self.directory = directory
         self.say = say
-        self._probes_per_s = probes_per_s or PROBES_PER_S.get(reach.kind, USUAL_PROBES_PER_S)
+        pace = PACES.get(reach.kind, USUAL_PACE)
+        self._probes_per_s = probes_per_s or pace.probes_per_s
+        self._patience = pace.patience
         self.played: list[Played] = []
         self._capture = Capture(self.runner, sorted(topology.machines))
         self._first_stream = secrets.randbits(31)
@@ -210,14 +225,15 @@ class Player:
         return MoveRecord(node, was, to, before, at_s)
 
     def _settle(self, step: Step) -> tuple[list[str], dict[str, HostState]]:
-        deadline = time.monotonic() + step.within_s
+        within_s = step.within_s * self._patience
+        deadline = time.monotonic() + within_s
         wanted = hosts_of(step.expect)
         while True:
             failures = differences(step.expect, self._held(wanted))
             if not failures:
                 return [], self._held()
             if time.monotonic() > deadline:
-                late = f"after {step.within_s:.0f} s"
+                late = f"after {within_s:.0f} s"
                 return [f"{failure} {late}" for failure in failures], self._held()
             time.sleep(POLL_S)
 

@@ -78,7 +78,7 @@ def shortage(wanted: Needs, computer: Computer) -> list[str]:
         found.append(
             f"{wanted.machines} machines take {wanted.memory_mib} MiB of memory, and {SPARE_MIB} "
             f"MiB should be left over; this computer has {computer.memory_mib} MiB available: "
-            "close something, or take a smaller topology (TOPOLOGY=small has six machines)"
+            "close something, or take a smaller topology (TOPOLOGY=small has eight machines)"
         )
     if computer.disk_mib < wanted.disk_mib:
         found.append(

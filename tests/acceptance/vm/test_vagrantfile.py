@@ -199,4 +199,4 @@ def test_a_lab_larger_than_the_computer_is_refused_before_anything_is_made(
     )
     assert refused.returncode != 0
     assert "MiB of memory" in refused.stderr
-    assert "TOPOLOGY=small has six machines" in " ".join(refused.stderr.split())
+    assert "TOPOLOGY=small has eight machines" in " ".join(refused.stderr.split())

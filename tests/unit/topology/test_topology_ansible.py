@@ -136,7 +136,7 @@ def test_a_second_inventory_says_what_machines_are_whatever_its_place(
     second = tmp_path / "second.yml"
     second.write_text(content)
     files = [REPOSITORY / "inventory" / "small.yml", second][::order]
-    gateway, other = variables("gw1", *files), variables("cn2", *files)
+    gateway, other = variables("gw1", *files), variables("cn3", *files)
 
     assert (gateway["dmm_machines"], gateway["ansible_connection"]) == ("metal", "ssh")
     assert (other["dmm_machines"], other["ansible_connection"]) == ("metal", "ssh")
@@ -192,7 +192,7 @@ def test_a_role_gets_the_configuration_of_an_agent_or_nothing(
     files = (str(inventory / "small.yml"), str(inventory / "profiles" / "distributed-query.yml"))
 
     assert agent_config_filter("gw1", *files)["address"] == "2001:db8:1::1"
-    assert agent_config_filter("cn2", *files) is None
+    assert agent_config_filter("cn3", *files) is None
 
 
 def test_a_mistake_in_a_profile_is_an_error_of_the_filter_with_our_sentence(

@@ -34,7 +34,7 @@ def roomy() -> Computer:
 
 def test_memory_disk_and_time_are_told_before_anything_is_made(lab: Lab) -> None:
     told = needs(lab, emulated=True, cores=2).sentence()
-    assert told.startswith("6 machines take ")
+    assert told.startswith("8 machines take ")
     for words in ("GiB of memory", "GiB of disk", "minutes", "software emulation"):
         assert words in told
 
