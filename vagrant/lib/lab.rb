@@ -76,12 +76,13 @@ module DMM
       @choices = choices
       @plan = DMM.ask("plan", "--topology", topology_file, "--lab", name)
       @mutex = Mutex.new
-      return @libvirt_uri = own_libvirtd unless DMM.making_machines?
-
-      check # before anything is started
+      check if DMM.making_machines? # before anything is started
       @libvirt_uri = own_libvirtd
-      maker = Process.pid
-      at_exit { forget_unless_needed if Process.pid == maker } # when none could be made
+      return unless DMM.making_machines? || ARGV.include?("destroy")
+
+      # Not after each machine: what Vagrant does to the others needs our libvirtd still.
+      this = Process.pid
+      at_exit { forget_unless_needed if Process.pid == this }
     end
 
     # How SSH gets into the network namespace of the testbed's own libvirtd.
@@ -104,6 +105,11 @@ module DMM
 
     def machines
       @plan["machines"]
+    end
+
+    # Names of machines that are there, and that the topology has no more.
+    def former_machines
+      made.map { |id| id.split("/")[-3] }.uniq - machines.map { |machine| machine["name"] }
     end
 
     # Our own box is for libvirt; others take a public one.
@@ -139,16 +145,20 @@ module DMM
       end
     end
 
-    # After a machine is destroyed: the last one takes the lab's record and our libvirtd with it.
+    # The last machine takes the lab's record and our libvirtd with it.
     def forget_unless_needed
-      left = Dir.glob(File.join(File.dirname(self.class.record), "machines", "*", "*", "id"))
-      return unless left.empty?
+      return unless made.empty?
 
       FileUtils.rm_f(self.class.record)
       system(LIBVIRTD, "prune") if @libvirt_uri
     end
 
     private
+
+    # Vagrant's files of the machines that are there.
+    def made
+      Dir.glob(File.join(File.dirname(self.class.record), "machines", "*", "*", "id"))
+    end
 
     def remember
       FileUtils.mkdir_p(File.dirname(self.class.record))

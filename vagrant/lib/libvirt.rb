@@ -19,9 +19,13 @@ module DMM
       }
     end
 
-    def self.machine(provider, lab, machine)
+    def self.reach(provider, lab)
       provider.uri = lab.libvirt_uri if lab.libvirt_uri
       provider.default_prefix = "#{lab.name}_"
+    end
+
+    def self.machine(provider, lab, machine)
+      reach(provider, lab)
       provider.memory = machine["memory_mib"]
       provider.cpus = machine["cpus"]
       provider.nic_model_type = "virtio"
