@@ -15,6 +15,7 @@ machines = environment.machine_names.map do |name|
   config = environment.vagrantfile.machine_config(name, provider.to_sym, environment.boxes, nil, validate_provider: false)[:config]
   settings = config.vm.get_provider_config(provider.to_sym)
   [name, {
+    autostart: environment.vagrantfile.machine_names_and_options[name][:autostart] != false,
     box: config.vm.box,
     hostname: config.vm.hostname,
     networks: config.vm.networks.map { |kind, options| [kind, options] },

@@ -53,24 +53,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory, topology: Topology) ->
     }
 
 
+def rendered(environment: Environment, provider: str) -> Rendered:
+    """What a provider would be told, by name of the machine."""
+    shown = subprocess.run(
+        ["ruby", str(Path(__file__).parent / "rendered.rb"), str(VAGRANT), provider],
+        env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
+        cwd=VAGRANT,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    found: Rendered = json.loads(shown.stdout)
+    return found
+
+
 @pytest.fixture(scope="module")
 def render(environment: Environment) -> Callable[[str], Rendered]:
-    @cache
-    def ask(provider: str) -> Rendered:
-        shown = subprocess.run(
-            ["ruby", str(Path(__file__).parent / "rendered.rb"), str(VAGRANT), provider],
-            env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
-            cwd=VAGRANT,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        assert shown.returncode == 0, shown.stderr
-        found: Rendered = json.loads(shown.stdout)
-        return found
-
-    return ask
+    return cache(lambda provider: rendered(environment, provider))
 
 
 def links(machine: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,6 +160,18 @@ def test_virtualbox_takes_a_public_box_and_a_chipset_with_room(
         many = len(links(machine)) + 1 > 8
         chipset = ["modifyvm", ":id", "--chipset", "ich9" if many else "piix3"]
         assert chipset in machine["customizations"]
+
+
+def test_a_machine_that_the_topology_has_no_more_is_known_and_not_started(
+    environment: Environment, topology: Topology, tmp_path: Path
+) -> None:
+    made = tmp_path / "dot" / "machines" / "former" / "libvirt"
+    made.mkdir(parents=True)
+    (made / "id").write_text("b7d5a5e4-0000-4000-8000-000000000000")
+    machines = rendered({**environment, "VAGRANT_DOTFILE_PATH": str(tmp_path / "dot")}, "libvirt")
+    assert set(machines) == {*topology.machines, "former"}
+    assert links(machines["former"]) == []
+    assert {name for name, machine in machines.items() if not machine["autostart"]} == {"former"}
 
 
 def test_another_topology_in_the_same_place_is_refused(
