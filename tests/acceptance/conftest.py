@@ -46,10 +46,12 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         pytest.fail("the tests make machines: run them as root, for example with sudo")
     wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:11]}-test", kind, option("--lab-topology"))
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:
-        terminal.ensure_newline()
-        terminal.write_line(line)
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(line)
 
     try:
         wanted.make(say)

@@ -94,6 +94,18 @@ class Lab:
         machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines.values()
         return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
 
+    def elsewhere(self, node: str) -> str:
+        """Where tests move a mobile node: an access router outside the network where it starts.
+
+        Always the same one: where a node first attaches in a network, its prefix of that network
+        is at home for a day.
+        """
+        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines
+        mobile = machines[node].mobile
+        assert mobile is not None
+        home = machines[mobile.attach].network
+        return next(name for name in mobile.hears if machines[name].network != home)
+
     @property
     def _vagrant_files(self) -> Path:
         return VAGRANT / f".vagrant-{self.name}"

@@ -126,7 +126,7 @@ class TestRadio:
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
         name = first(lab, Role.MOBILE_NODE)
-        home, away = described[name]["mobile"]["attach"], described[name]["mobile"]["hears"][-1]
+        home, away = described[name]["mobile"]["attach"], lab.elsewhere(name)
         changes = "cat /sys/class/net/radio0/carrier_changes"
         before = lab.host(name).check_output(changes)
         try:
@@ -204,15 +204,15 @@ class TestPlaybooks:
         self, lab: Lab, described: dict[str, dict[str, Any]]
     ) -> None:
         name = first(lab, Role.MOBILE_NODE)
-        mobile = described[name]["mobile"]
+        home, away = described[name]["mobile"]["attach"], lab.elsewhere(name)
         try:
-            moved = lab.play("handover", mn=name, to=mobile["hears"][-1])
+            moved = lab.play("handover", mn=name, to=away)
             assert moved.status == 0, moved.output
             assert moved.changed == {name: 1}
             assert "solicitation" in moved.output
-            assert status(lab, name)["to"] == mobile["hears"][-1]
+            assert status(lab, name)["to"] == away
         finally:
-            lab.play("handover", mn=name, to=mobile["attach"])
+            lab.play("handover", mn=name, to=home)
 
     @pytest.mark.parametrize(
         ("given", "sentence"),

@@ -27,7 +27,7 @@ def node(lab: Lab) -> Iterator[Any]:
 @pytest.fixture
 def away(lab: Lab) -> str:
     """An access router that the node hears, and is not at home at."""
-    return str(next(iter(lab.machines(Role.MOBILE_NODE).values()))["mobile"]["hears"][-1])
+    return lab.elsewhere(next(iter(lab.machines(Role.MOBILE_NODE))))
 
 
 def come_back(node: Any) -> dict[str, Any]:

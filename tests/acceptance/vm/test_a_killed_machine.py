@@ -48,7 +48,7 @@ def visiting(lab: Lab, mobile_node: Machine, correspondent: str, until: Callable
     node.check_output("dmm-radio move %s", mobile_node.mobile.attach)
     pool = mobile_node.network.mobile_pool
     home = until(lambda: address_in(node, str(pool.network_address)[:12]), "a home address")
-    node.check_output("dmm-radio move %s", mobile_node.mobile.hears[-1])
+    node.check_output("dmm-radio move %s", lab.elsewhere(mobile_node.name))
     until(lambda: reaches(node, correspondent, home), "the session goes on in the new network")
     return str(home)
 
@@ -84,7 +84,7 @@ def test_a_killed_machine_comes_back_and_traffic_goes_on(
     until: Callable[..., Any],
 ) -> None:
     assert mobile_node.mobile
-    visited = topology.machines[mobile_node.mobile.hears[-1]]
+    visited = topology.machines[lab.elsewhere(mobile_node.name)]
     name = mobile_node.name if victim == "the mobile node" else str(visited.gateway)
     before = lab.host(name).check_output("cat /proc/sys/kernel/random/boot_id")
     virsh(lab, "destroy", name)
