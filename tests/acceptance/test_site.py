@@ -102,10 +102,12 @@ class TestUnderlay:
                     == "00:00:5e:00:52:13"
                 )  # RFC 6543
 
-    def test_every_router_takes_encapsulated_packets_on_every_interface(self, lab: Lab) -> None:
+    def test_every_router_takes_encapsulated_packets_on_every_link(
+        self, lab: Lab, described: dict[str, dict[str, Any]]
+    ) -> None:
         for name in lab.machines(*ROUTING):
-            interfaces = lab.host(name).check_output("ls /sys/class/net").split()
-            for interface in {"all", "default", *interfaces} - {"lo"}:
+            links = [interface["name"] for interface in described[name]["interfaces"]]
+            for interface in ("all", "default", *links):
                 assert setting(lab, name, f"{interface}/seg6_enabled") == "1", (name, interface)
 
 

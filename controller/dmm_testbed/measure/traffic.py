@@ -176,6 +176,8 @@ class Session:
         if source is not None:
             arguments += ["--from", source]
         try:
+            # One of the same name is left from a run that was killed.
+            self._tool(self.mobile_node, ["stop", "--name", self._client])
             self._tool(self.mobile_node, arguments)
         except BaseException:
             self.stop()

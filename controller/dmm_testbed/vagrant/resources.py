@@ -21,9 +21,10 @@ MACHINE_DISK_MIB = 150
 """What a machine writes over the box's image in a few days."""
 BOX_DISK_MIB = 1200
 """The box, Vagrant's copy of it, and the image that all machines share."""
-BOOT_CPU_S = {"kvm": 4.0, "emulation": 24.0}
-PROVISION_CPU_S = {"kvm": 8.0, "emulation": 45.0}
-"""Seconds of one core that booting and provisioning a machine take (docs/benchmarks.md)."""
+BOOT_CPU_S = {"kvm": 4.0, "emulation": 40.0}
+PROVISION_CPU_S = {"kvm": 8.0, "emulation": 125.0}
+"""Seconds of one core that booting and provisioning a machine take: measured under emulation
+(docs/vms.md), guessed for KVM."""
 
 
 @dataclass(frozen=True, slots=True)
