@@ -194,7 +194,12 @@ class TestWaitForRoutes:
 
 def test_facts_are_few() -> None:
     facts = run("machine_facts")["ansible_facts"]
-    assert set(facts) == {"service_mgr", "dmm_agent_bundle"}
+    assert set(facts) == {"service_mgr", "dmm_agent_bundle", "dmm_services"}
+    assert set(facts["dmm_services"]) >= {"bird", "dmm-network", "dmm-agent"}
+    assert all(
+        set(state) == {"running", "enabled"} and all(isinstance(v, bool) for v in state.values())
+        for state in facts["dmm_services"].values()
+    )
     assert facts["service_mgr"] in {"systemd", "service"}
 
 
