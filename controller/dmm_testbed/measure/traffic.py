@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 TOOL = "dmm-traffic"
 _TIMEOUT_S = 60.0
 _SERVER = "serve"
-_TCP_BYTES_PER_PROBE = 500
-"""100,000 bytes a second beside 200 probes a second."""
 """Name of the server's process; one serves all sessions of its machine."""
+_TCP_BYTES_PER_PROBE = 500
+_TCP_BYTES_PER_S = 100_000
+"""At most, and with 200 probes: more probes are for finer times, not for more load."""
 _Way = Literal["forward", "reverse"]
 
 
@@ -161,7 +162,7 @@ class Session:
         Args:
             to: an address of the correspondent.
             source: an address of the mobile node; None leaves the choice to its kernel.
-            rate_per_s: UDP packets a second each way; TCP sends half as many segments.
+            rate_per_s: UDP packets a second each way; with fewer than 200 there is less of TCP too.
             port: TCP and UDP port; captures must be told if it is not the default.
 
         Raises:
@@ -172,7 +173,8 @@ class Session:
             self._serving = True
         arguments = ["run", "--background", "--name", self._client, "--to", to]
         arguments += ["--port", str(port), "--stream", str(self.stream), "--rate", str(rate_per_s)]
-        arguments += ["--tcp-rate", str(round(_TCP_BYTES_PER_PROBE * rate_per_s))]
+        tcp_rate = min(_TCP_BYTES_PER_S, round(_TCP_BYTES_PER_PROBE * rate_per_s))
+        arguments += ["--tcp-rate", str(tcp_rate)]
         if source is not None:
             arguments += ["--from", source]
         try:

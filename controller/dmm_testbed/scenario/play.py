@@ -48,8 +48,8 @@ class Pace:
     """How much longer than a scenario says things may take."""
 
 
-PACES = {"vagrant": Pace(probes_per_s=50.0, patience=4.0)}
 USUAL_PACE = Pace(probes_per_s=200.0, patience=1.0)
+PACES = {"vagrant": Pace(probes_per_s=50.0, patience=4.0)}
 """Emulated machines that forward four times as many probes, and capture them, have no time left for
 what they are there to show."""
 

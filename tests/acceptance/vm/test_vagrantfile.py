@@ -53,17 +53,26 @@ def environment(tmp_path_factory: pytest.TempPathFactory, topology: Topology) ->
     }
 
 
-def rendered(environment: Environment, provider: str) -> Rendered:
-    """What a provider would be told, by name of the machine."""
-    shown = subprocess.run(
-        ["ruby", str(Path(__file__).parent / "rendered.rb"), str(VAGRANT), provider],
-        env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
+def run(
+    *command: str, environment: Environment, **changed: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command where the Vagrantfile is."""
+    return subprocess.run(
+        command,
+        env={**environment, **changed},
         cwd=VAGRANT,
         capture_output=True,
         text=True,
         timeout=WITHIN_S,
         check=False,
     )
+
+
+def rendered(environment: Environment, provider: str) -> Rendered:
+    """What a provider would be told, by name of the machine."""
+    script = str(Path(__file__).parent / "rendered.rb")
+    command = ("ruby", script, str(VAGRANT), provider)
+    shown = run(*command, environment=environment, VAGRANT_DEFAULT_PROVIDER=provider)
     assert shown.returncode == 0, shown.stderr
     found: Rendered = json.loads(shown.stdout)
     return found
@@ -80,15 +89,7 @@ def links(machine: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("provider", ["libvirt", "virtualbox"])
 def test_vagrant_finds_no_mistake(environment: Environment, provider: str) -> None:
-    done = subprocess.run(
-        ["vagrant", "validate"],
-        env={**environment, "VAGRANT_DEFAULT_PROVIDER": provider},
-        cwd=VAGRANT,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    done = run("vagrant", "validate", environment=environment, VAGRANT_DEFAULT_PROVIDER=provider)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "validated successfully" in done.stdout
 
@@ -182,15 +183,7 @@ def test_another_topology_in_the_same_place_is_refused(
     made = {"topology": topology.name, "profile": "distributed-query", "lab": "rendered"}
     record = place / "dmm-lab.json"
     record.write_text(json.dumps(made))
-    refused = subprocess.run(
-        ["vagrant", "status"],
-        env={**environment, "LAB": "other"},
-        cwd=VAGRANT,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    refused = run("vagrant", "status", environment=environment, LAB="other")
     record.unlink()
     assert refused.returncode != 0
     assert "LAB=other is refused: run `vagrant destroy -f` first" in " ".join(
@@ -201,15 +194,7 @@ def test_another_topology_in_the_same_place_is_refused(
 def test_a_lab_larger_than_the_computer_is_refused_before_anything_is_made(
     environment: Environment,
 ) -> None:
-    refused = subprocess.run(
-        ["vagrant", "up"],
-        env={**environment, "DMM_MEMORY_MIB": "1000000"},
-        cwd=VAGRANT,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    refused = run("vagrant", "up", environment=environment, DMM_MEMORY_MIB="1000000")
     assert refused.returncode != 0
     assert "MiB of memory" in refused.stderr
     assert "TOPOLOGY=small has eight machines" in " ".join(refused.stderr.split())

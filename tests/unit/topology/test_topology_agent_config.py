@@ -128,12 +128,18 @@ def test_the_allocator_gets_the_pool_and_the_blocks_of_its_network(
     }
 
 
+def profile_with(more: str, inventory: Path, tmp_path: Path) -> Path:
+    """The profile that comes with the testbed, with lines added."""
+    shipped = (inventory / "profiles" / "distributed-query.yml").read_text(encoding="utf-8")
+    file = tmp_path / "profile.yml"
+    file.write_text(shipped + more, encoding="utf-8")
+    return file
+
+
 def test_a_section_of_a_function_wins_over_the_common_options(
     inventory: Path, functions: Functions, tmp_path: Path
 ) -> None:
-    shipped = (inventory / "profiles" / "distributed-query.yml").read_text(encoding="utf-8")
-    file = tmp_path / "patient.yml"
-    file.write_text(f"{shipped}functions:\n  lm: {{binding_lifetime_s: 600}}\n", encoding="utf-8")
+    file = profile_with("functions:\n  lm: {binding_lifetime_s: 600}\n", inventory, tmp_path)
     pair = load_checked(inventory / "small.yml", file, functions)
 
     gateway = agent_config(*pair, "gw1", functions)
@@ -203,9 +209,7 @@ def test_a_host_that_does_not_exist_is_an_error(
 def test_a_host_tunnels_as_the_topology_says_of_it_else_as_the_profile_says(
     inventory: Path, functions: Functions, tmp_path: Path
 ) -> None:
-    shipped = (inventory / "profiles" / "distributed-query.yml").read_text(encoding="utf-8")
-    profile = tmp_path / "by-device.yml"
-    profile.write_text(f"{shipped}dataplane: ip6tnl\n", encoding="utf-8")
+    profile = profile_with("dataplane: ip6tnl\n", inventory, tmp_path)
     hosts = (inventory / "small.yml").read_text(encoding="utf-8")
     topology = tmp_path / "small.yml"
     topology.write_text(
