@@ -4,11 +4,20 @@
 from __future__ import annotations
 
 import ctypes
+import grp
+import hashlib
+import json
+import pwd
+import re
+import stat
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DOCUMENTATION = r"""
 module: machine_facts
@@ -23,6 +32,10 @@ options:
     type: list
     elements: str
     default: []
+  record:
+    description: File in which M(machine_files) notes what it has written.
+    type: path
+    default: /var/lib/dmm-testbed/files.json
 attributes:
   check_mode:
     support: full
@@ -74,13 +87,21 @@ SETTINGS = (
 BEFORE = Path("/var/lib/dmm-testbed/before.json")
 TIME_SERVICES = ("systemd-timesyncd", "ntpsec", "ntp", "openntpd")
 STA_UNSYNC = 0x40
+BLOCK = re.compile(
+    rb"^# Begin of what Ansible made for dmm-testbed.*?\n(.*)\n# End of what",
+    re.MULTILINE | re.DOTALL,
+)
 LINKS = "/usr/local/sbin/dmm-links"
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        {"packages": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True
+        {
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "record": {"type": "path", "default": "/var/lib/dmm-testbed/files.json"},
+        },
+        supports_check_mode=True,
     )
     stamp = Path("/opt/dmm-agent/BUNDLE")
     facts: dict[str, Any] = {
@@ -90,9 +111,45 @@ def main() -> None:
     }
     found = units(module)
     facts["dmm_services"] = {name: wanted(unit) for name, unit in found.items()} or scripts(module)
+    facts["dmm_files"] = files(Path(module.params["record"]))
     if module.params["packages"]:
         facts["dmm_host"] = host(module, module.params["packages"]) | {"services": found}
     module.exit_json(changed=False, ansible_facts=facts)
+
+
+def files(record: Path) -> dict[str, dict[str, str] | None]:
+    """What has become of the files that were written here; those of another kind are left out."""
+    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    found: dict[str, dict[str, str] | None] = {}
+    for name, kind in known.items():
+        path = Path(name)
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            found[name] = None
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        content = path.read_bytes()
+        if kind == "block":
+            block = BLOCK.search(content)
+            found[name] = {"block_sha256": hashlib.sha256(block[1]).hexdigest() if block else ""}
+        else:
+            found[name] = {
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "mode": f"{stat.S_IMODE(status.st_mode):04o}",
+                "owner": account(pwd.getpwuid, status.st_uid),
+                "group": account(grp.getgrgid, status.st_gid),
+            }
+    return found
+
+
+def account(look_up: Callable[[int], tuple[Any, ...]], number: int) -> str:
+    """Name of a user or a group, or its number if it has none."""
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return str(number)
 
 
 def host(module: AnsibleModule, packages: list[str]) -> dict[str, Any]:

@@ -76,8 +76,8 @@ options:
     default: []
   record:
     description:
-      - File that remembers what was written, on machines that somebody wants back as they were. A
-        file that was there before is kept beside it, with C(.before-dmm) after its name.
+      - File that remembers what was written, for M(machine_facts) and for leaving somebody's host.
+        A file that was there before is kept beside it, with C(.before-dmm) after its name.
     type: path
 attributes:
   check_mode:

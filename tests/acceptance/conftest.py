@@ -9,7 +9,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cast import Cast
 from labs import KINDS, Lab
+from tests.playing import ROOT
+
+from dmm_testbed.scenario.file import load_scenario
+from dmm_testbed.topology import load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +42,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that change the lab come last, in turns: on VMs, changing it back takes minutes."""
+
+    def turn(item: pytest.Item) -> int:
+        marker = item.get_closest_marker("changes_lab")
+        return int(marker.kwargs["turn"]) if marker else 0
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A complete lab, apart from one the user may have."""
@@ -57,8 +72,18 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         wanted.make(say)
         yield wanted
     finally:
-        if not option("--keep-lab"):
+        if option("--keep-lab"):
+            wanted.change_to()
+        else:
             wanted.destroy(say)
+
+
+@pytest.fixture(scope="module")
+def cast(lab: Lab) -> Cast:
+    """Who plays which part in the scenario of the lab's topology."""
+    topology = load_topology(ROOT / "inventory" / f"{lab.topology}.yml")
+    file = ROOT / "inventory" / "scenarios" / f"{lab.topology}.yml"
+    return Cast(topology, load_scenario(file, topology))
 
 
 @pytest.fixture

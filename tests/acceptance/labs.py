@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,15 +30,23 @@ VAGRANT_UP_WITHIN_S = 2400.0
 VAGRANT_DESTROY_WITHIN_S = 300.0
 PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
 LAST_LINES = 200
+USUAL_PROFILE = "distributed-query"
+BRIEF_PROFILE = "distributed-query-brief"
+"""The same with lifetimes of seconds."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lab:
     """A lab under test."""
 
     name: str
     kind: str
     topology: str
+    _present: tuple[Path, str] | None = field(init=False)
+    """Topology and profile that it is made by, if that is certain."""
+
+    def __post_init__(self) -> None:
+        self._present = self._usual
 
     def make(self, say: Callable[[str], None]) -> None:
         """Make the lab, with everything configured and running."""
@@ -64,14 +72,22 @@ class Lab:
 
     def play(self, playbook: str, *options: str, **variables: str) -> Played:
         """Run a playbook of ours on the lab."""
-        within_s = PLAYBOOK_WITHIN_S[self.kind]
-        files = self.inventories(Path("inventory") / f"{self.topology}.yml")
-        return play(self.name, files, playbook, *options, within_s=within_s, **variables)
+        return self._play(self._usual[0], playbook, *options, **variables)
 
-    def change_to(self, topology: Path) -> Played:
-        """Have the lab be as another file describes it, with the same machines."""
+    def change_to(self, topology: Path | None = None, profile: str = USUAL_PROFILE) -> None:
+        """Have the lab be as another file and another profile say; by default, as it was made."""
+        wanted = (topology or self._usual[0], profile)
+        if self._present == wanted:
+            return
+        self._present = None
+        done = self._play(wanted[0], "site", profile=profile)
+        assert done.status == 0, done.output
+        self._present = wanted
+
+    def _play(self, topology: Path, playbook: str, *options: str, **variables: str) -> Played:
         within_s = PLAYBOOK_WITHIN_S[self.kind]
-        return play(self.name, self.inventories(topology), "site", within_s=within_s)
+        files = self.inventories(topology)
+        return play(self.name, files, playbook, *options, within_s=within_s, **variables)
 
     def inventories(self, topology: Path) -> tuple[Path, ...]:
         """The topology, and where Ansible finds its machines if they are not namespaces."""
@@ -91,7 +107,7 @@ class Lab:
 
     def machines(self, *roles: Role) -> dict[str, dict[str, Any]]:
         """All that is known of the machines with these roles, or of all, by name."""
-        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines.values()
+        machines = load_topology(ROOT / self._usual[0]).machines.values()
         return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
 
     def elsewhere(self, node: str) -> str:
@@ -100,11 +116,15 @@ class Lab:
         Always the same one: where a node first attaches in a network, its prefix of that network
         is at home for a day.
         """
-        machines = load_topology(ROOT / "inventory" / f"{self.topology}.yml").machines
+        machines = load_topology(ROOT / self._usual[0]).machines
         mobile = machines[node].mobile
         assert mobile is not None
         home = machines[mobile.attach].network
         return next(name for name in mobile.hears if machines[name].network != home)
+
+    @property
+    def _usual(self) -> tuple[Path, str]:
+        return Path("inventory") / f"{self.topology}.yml", USUAL_PROFILE
 
     @property
     def _vagrant_files(self) -> Path:

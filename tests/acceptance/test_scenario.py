@@ -10,45 +10,35 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from ipaddress import IPv6Address, IPv6Interface, IPv6Network
-from pathlib import Path
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cast import Cast
+from labs import USUAL_PROFILE
+from looks import addresses, bindings, home_prefix, table, tunnels
 
 from dmm_testbed.measure.traffic import connection_source
-from dmm_testbed.scenario.file import load_scenario
+from dmm_testbed.scenario import radio
 from dmm_testbed.scenario.play import Player
-from dmm_testbed.topology import load_topology
-from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cast import Cast
     from labs import Lab
 
     from dmm_testbed.results import Results
     from dmm_testbed.topology import Machine
 
-ROOT = Path(__file__).parents[2]
-PROFILE = "distributed-query"
-AGENT_PROTOCOL = "77"
 VANISHED_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def cast(lab: Lab) -> Cast:
-    topology = load_topology(ROOT / "inventory" / f"{lab.topology}.yml")
-    file = ROOT / "inventory" / "scenarios" / f"{lab.topology}.yml"
-    return Cast(topology, load_scenario(file, topology))
-
-
-@pytest.fixture(scope="module")
 def player(lab: Lab, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Player]:
+    """Plays the scenario; afterwards its node is at home, and not silent."""
     made = Player(
         cast.topology,
-        PROFILE,
+        USUAL_PROFILE,
         cast.scenario,
         lab.reach,
         tmp_path_factory.mktemp("run"),
@@ -59,6 +49,8 @@ def player(lab: Lab, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> It
         yield made
     finally:
         made.abandon()
+        radio.wake(made.runner, cast.mobile_node)
+        radio.move(made.runner, cast.mobile_node, cast.home_access_router.name)
 
 
 @pytest.fixture(scope="module")
@@ -78,38 +70,6 @@ def play(player: Player, cast: Cast) -> Callable[[str], None]:
         assert player.play(step).failures == []
 
     return one
-
-
-def table(lab: Lab, host: str, name: str) -> list[dict[str, Any]]:
-    return list(json.loads(lab.host(host).check_output(f"dmmctl {name} --json")))
-
-
-def bindings(lab: Lab, host: str) -> dict[str, str]:
-    return {row["hnp"]: row["location"] for row in table(lab, host, "bindings")}
-
-
-def addresses(lab: Lab, cast: Cast, pool: IPv6Network) -> list[dict[str, Any]]:
-    """The mobile node's addresses out of a pool, as its kernel describes them."""
-    shown = lab.host(cast.mobile_node).check_output("ip -json -6 address show dev radio0")
-    return [
-        info
-        for entry in json.loads(shown)
-        for info in entry.get("addr_info", [])
-        if info and IPv6Address(info["local"]) in pool
-    ]
-
-
-def home_prefix(lab: Lab, cast: Cast) -> str:
-    address = addresses(lab, cast, cast.home_pool)[0]["local"]
-    return str(IPv6Interface(f"{address}/64").network)
-
-
-def tunnels(lab: Lab, host: str) -> dict[str, str]:
-    """Prefixes that a machine's kernel encapsulates, and where to."""
-    routes = read_routes(
-        lab.host(host).check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
-    )
-    return {route["dst"]: route["endpoint"] for route in routes if "endpoint" in route}
 
 
 def loopback(machine: Machine) -> str:
@@ -253,52 +213,3 @@ def test_the_capture_is_kept_and_dissects_without_a_complaint(player: Player) ->
     rows = [line.split("\t") for line in shown.stdout.splitlines()]
     assert {"5", "6", "11"} <= {row[0] for row in rows}
     assert [row for row in rows if row[1]] == []
-
-
-@pytest.fixture
-def brief_lifetimes(lab: Lab, cast: Cast) -> Iterator[None]:
-    """The lab with lifetimes of seconds, and as it was afterwards."""
-    node = lab.host(cast.mobile_node)
-    brief = lab.play("site", profile="distributed-query-brief")
-    assert brief.status == 0, brief.output
-    node.check_output("ip link set dev radio0 up")
-    yield
-    node.check_output("ip link set dev radio0 up")
-    node.check_output(f"dmm-radio move {cast.home_access_router.name}")
-    usual = lab.play("site", profile=PROFILE)
-    assert usual.status == 0, usual.output
-
-
-@pytest.mark.usefixtures("brief_lifetimes")
-def test_lifetimes_clean_up_everything_a_silent_node_left(
-    lab: Lab, cast: Cast, until: Callable[..., Any]
-) -> None:
-    node = lab.host(cast.mobile_node)
-    node.check_output(f"dmm-radio move {cast.home_access_router.name}")
-    pool = cast.home_pool
-    until(lambda: addresses(lab, cast, pool), "an address of the home network")
-    source = addresses(lab, cast, pool)[0]["local"]
-    away = cast.visited("away").name
-    node.check_output(f"dmm-radio move {away}")
-    gateway = cast.gateway_of(cast.home_access_router).name
-    hnp = home_prefix(lab, cast)
-
-    def bound_by_use() -> bool:
-        node.run(f"ping -c 1 -W 1 -I {source} {cast.correspondent_address}")
-        return hnp in bindings(lab, gateway)
-
-    until(bound_by_use, f"{gateway} has a binding of {hnp}")
-    node.check_output("ip link set dev radio0 down")
-
-    def left() -> list[object]:
-        mn_id = f"{cast.mobile_node}@"
-        tables = [
-            row
-            for host in cast.agents
-            for name in ("bindings", "leases", "attachments")
-            for row in table(lab, host, name)
-            if row["mn_id"].startswith(mn_id)
-        ]
-        return [*tables, *(t for h in cast.agents for t in tunnels(lab, h) if t == hnp)]
-
-    until(lambda: not left(), "nothing of the node is left on any host", within_s=90)

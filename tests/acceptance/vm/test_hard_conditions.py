@@ -1,6 +1,7 @@
 """Links that are late and lossy, and routers that tunnel in different ways: a handover over both.
 
-Both at once, because a lab takes minutes to be changed and changed back.
+Both at once, because a lab takes minutes to be changed. The tests build on each other, in the order
+of this file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from labs import BRIEF_PROFILE, USUAL_PROFILE
 
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
@@ -19,18 +21,16 @@ from dmm_testbed.topology import load_topology
 from dmm_testbed.topology.model import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from labs import Lab
 
     from dmm_testbed.results import Results
     from dmm_testbed.topology import Topology
 
 ROOT = Path(__file__).parents[3]
-PROFILE = "distributed-query"
 STEPS = ("attach", "away", "home")
 DELAY_MS = 20
 LOSS_PERCENT = 1
+pytestmark = pytest.mark.changes_lab(turn=1)
 DEVICE_OF = {"seg6": "dmm0", "ip6tnl": "dmm-tnl0"}
 
 
@@ -45,8 +45,8 @@ def data_planes(topology: Topology) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
-    """The lab under these conditions, and as it was afterwards."""
+def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Topology:
+    """The lab under these conditions."""
     usual = ROOT / "inventory" / f"{lab.topology}.yml"
     described = yaml.safe_load(usual.read_text(encoding="utf-8"))
     for link in described["links"]:
@@ -55,22 +55,17 @@ def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topolog
         described["hosts"][host]["dataplane"] = plane
     file = tmp_path_factory.mktemp("hard") / usual.name
     file.write_text(yaml.safe_dump(described), encoding="utf-8")
-    done = lab.change_to(file)
-    assert done.status == 0, done.output
-    changed = load_topology(file)
-    yield changed
-    restored = lab.play("site")
-    assert restored.status == 0, restored.output
-    for host in data_planes(changed):
-        assert devices(lab, host) == {"dmm0"}, f"nothing of the tunnel device stays on {host}"
-        assert "netem" not in lab.host(host).check_output("tc qdisc show"), host
+    lab.change_to(file)
+    return load_topology(file)
 
 
 @pytest.fixture(scope="module")
 def measured(lab: Lab, hard: Topology, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What a handover, and the way back, were like."""
     scenario = load_scenario(ROOT / "inventory" / "scenarios" / f"{lab.topology}.yml", hard)
-    player = Player(hard, PROFILE, scenario, lab.reach, tmp_path_factory.mktemp("run"), say=print)
+    player = Player(
+        hard, USUAL_PROFILE, scenario, lab.reach, tmp_path_factory.mktemp("run"), say=print
+    )
     try:
         player.begin()
         for step in (step for step in scenario.steps if step.name in STEPS):
@@ -147,3 +142,11 @@ def test_links_that_lose_packets_lost_some(measured: Results) -> None:
     lost = sum(step.udp.lost for step in measured.steps if step.udp is not None)
     sent = sum(step.udp.sent for step in measured.steps if step.udp is not None)
     assert 0 < lost < 0.2 * sent
+
+
+def test_of_conditions_that_are_over_nothing_stays(lab: Lab, hard: Topology) -> None:
+    lab.change_to(profile=BRIEF_PROFILE)  # what the tests of the next turn want
+
+    for host in data_planes(hard):
+        assert devices(lab, host) == {"dmm0"}, f"nothing of the tunnel device stays on {host}"
+        assert "netem" not in lab.host(host).check_output("tc qdisc show"), host

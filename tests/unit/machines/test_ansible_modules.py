@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from types import ModuleType
+import pytest
 
-    import pytest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
 
 ROOT = Path(__file__).parents[3]
 MODULES = ROOT / "plugins" / "modules"
@@ -179,6 +180,87 @@ class TestRecord:
         assert not (tmp_path / "files.json").exists()
 
 
+class TestFilesThatAreRight:
+    """Facts tell the controller of files that were written, so that it need not ask again."""
+
+    def wanted(self, place: Path) -> list[dict[str, Any]]:
+        return [
+            {"path": str(place / "one"), "content": "é\n", "mode": "0600", **OWN},
+            {"path": str(place / "hosts"), "content": "2001:db8::1 gw\n", "block": True, **OWN},
+        ]
+
+    def are_right(self, place: Path, **others: Any) -> bool:
+        facts = run("machine_facts", record=str(place / "files.json"))["ansible_facts"]
+        module = load(ROOT / "plugins" / "action" / "machine_files.py")
+        return bool(
+            module.all_right(
+                others.get("files", self.wanted(place)),
+                others.get("absent", []),
+                facts["dmm_files"],
+            )
+        )
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Path:
+        (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")
+        record = str(tmp_path / "files.json")
+        run("machine_files", files=self.wanted(tmp_path), record=record)
+        return tmp_path
+
+    def test_what_was_written_is_known_to_be_right(self, place: Path) -> None:
+        assert self.are_right(place)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda place: (place / "one").write_text("another\n"),
+            lambda place: (place / "one").chmod(0o640),
+            lambda place: (place / "one").unlink(),
+            lambda place: (place / "one").rename(place / "two") and (place / "one").mkdir(),
+            lambda place: (place / "one").unlink() or (place / "one").symlink_to("hosts"),
+            lambda place: (place / "hosts").write_text("127.0.0.1 localhost\n"),
+            lambda place: (place / "hosts").write_text(
+                (place / "hosts").read_text().replace("::1 gw", "::2 gw")
+            ),
+            lambda place: (place / "files.json").unlink(),
+        ],
+        ids=[
+            "its text",
+            "its permissions",
+            "gone",
+            "a directory",
+            "a symbolic link",
+            "without our block",
+            "another line in our block",
+            "nothing recorded",
+        ],
+    )
+    def test_what_somebody_changed_is_not(
+        self, place: Path, change: Callable[[Path], object]
+    ) -> None:
+        change(place)
+        assert not self.are_right(place)
+
+    def test_the_owners_own_lines_do_not_matter(self, place: Path) -> None:
+        with (place / "hosts").open("a") as hosts:
+            hosts.write("192.0.2.7 printer\n")
+        assert self.are_right(place)
+
+    @pytest.mark.parametrize("other", [{"content": "b\n"}, {"mode": "0644"}, {"owner": "nobody"}])
+    def test_what_shall_be_otherwise_is_not(self, place: Path, other: dict[str, str]) -> None:
+        files = self.wanted(place)
+        assert not self.are_right(place, files=[files[0] | other, files[1]])
+
+    def test_a_file_of_ours_that_shall_not_be_there_is_right_once_it_is_gone(
+        self, place: Path
+    ) -> None:
+        gone = str(place / "one")
+        assert not self.are_right(place, files=[], absent=[gone])
+        (place / "one").unlink()
+        assert self.are_right(place, files=[], absent=[gone])
+        assert not self.are_right(place, files=[], absent=[str(place / "unknown")])
+
+
 class TestWaitForRoutes:
     def test_routes_that_are_there_need_no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         line = "20010db8000100000000000000000001 80 " + "0" * 32 + " 00 gateway 00000000 eth0\n"
@@ -194,7 +276,7 @@ class TestWaitForRoutes:
 
 def test_facts_are_few() -> None:
     facts = run("machine_facts")["ansible_facts"]
-    assert set(facts) == {"service_mgr", "dmm_agent_bundle", "dmm_services"}
+    assert set(facts) == {"service_mgr", "dmm_agent_bundle", "dmm_services", "dmm_files"}
     assert set(facts["dmm_services"]) >= {"bird", "dmm-network", "dmm-agent"}
     assert all(
         set(state) == {"running", "enabled"} and all(isinstance(v, bool) for v in state.values())
