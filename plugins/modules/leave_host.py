@@ -41,7 +41,7 @@ OUR_SERVICES = ("dmm-agent", "dmm-clock", "bird", "dmm-network", "dmm-links")
 """In the order in which they end. The routing daemon runs with our configuration."""
 PROGRAMS = ("dmm-traffic", "dmm-radio")
 LEFTOVERS = (
-    *("/opt/dmm-agent", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic"),
+    *("/opt/dmm-agent", "/opt/.dmm-agent.new", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic"),
     *("/run/dmm-radio.lock", "/var/lib/dmm-radio", "/var/cache/dmm-capture"),
     *("/var/log/dmm-agent.log", "/var/log/dmm-agent.log.1"),
     *("/run/bird/bird.log", "/run/bird/bird.log.1", "/run/network/ifstate.dmm"),
@@ -79,7 +79,8 @@ def leave(module: AnsibleModule, before: dict[str, Any], files: dict[str, str]) 
     for name, value in before.get("settings", {}).items():
         if value != "":
             (Path("/proc/sys") / name.replace(".", "/")).write_text(value, encoding="ascii")
-    for service in ("bird", "chrony"):
+    # Nothing written down: no service was touched yet.
+    for service in ("bird", "chrony") if before else ():
         resume(module, service, before.get("services", {}).get(service, {}))
     shutil.rmtree(PLACE)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dmm_services import service_manager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,7 @@ ansible_facts:
   type: dict
   contains:
     service_mgr:
-      description: What C(ansible.builtin.service) has to talk to; C(systemd) or C(service).
+      description: What manages its services; C(systemd) or C(service).
       type: str
     dmm_agent_bundle:
       description: Key of the agent's bundle in /opt/dmm-agent, empty if there is none.
@@ -78,7 +79,7 @@ ansible_facts:
 """
 # Services that roles start or stop, and the kernel's settings that they change: what they were is
 # written down before, so that a host can be left as it was.
-SERVICES = ("bird", "chrony", "networking", "dmm-links", "dmm-network", "dmm-agent")
+SERVICES = ["bird", "chrony", "networking", "dmm-links", "dmm-network", "dmm-agent"]
 SETTINGS = (
     "net.ipv6.conf.all.forwarding",
     "net.ipv6.conf.all.seg6_enabled",
@@ -103,17 +104,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    services = service_manager(module)
     stamp = Path("/opt/dmm-agent/BUNDLE")
     facts: dict[str, Any] = {
-        # The test that systemd itself recommends (sd_booted(3)).
-        "service_mgr": "systemd" if Path("/run/systemd/system").is_dir() else "service",
+        "service_mgr": services.name,
         "dmm_agent_bundle": stamp.read_text(encoding="ascii").strip() if stamp.is_file() else "",
     }
-    found = units(module)
-    facts["dmm_services"] = {name: wanted(unit) for name, unit in found.items()} or scripts(module)
+    facts["dmm_services"] = services.states(SERVICES)
     facts["dmm_files"] = files(Path(module.params["record"]))
     if module.params["packages"]:
-        facts["dmm_host"] = host(module, module.params["packages"]) | {"services": found}
+        facts["dmm_host"] = host(module, module.params["packages"]) | {
+            "services": services.units(SERVICES)
+        }
     module.exit_json(changed=False, ansible_facts=facts)
 
 
@@ -185,39 +187,6 @@ def clock_is_free() -> bool:
 def links_are_right(module: AnsibleModule) -> bool:
     """Whether dmm-links finds nothing to change."""
     return Path(LINKS).exists() and module.run_command([LINKS, "status"])[0] == 0
-
-
-def units(module: AnsibleModule) -> dict[str, dict[str, str]]:
-    """State of systemd's units that concern us; empty where there is no systemd."""
-    if not Path("/run/systemd/system").is_dir():
-        return {}
-    properties = "--property=Id,LoadState,ActiveState,UnitFileState"
-    blocks = module.run_command(["systemctl", "show", properties, *SERVICES])[1].split("\n\n")
-    found = {}
-    for name, block in zip(SERVICES, blocks, strict=False):
-        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        found[name] = {key: fields.get(key, "") for key in ("ActiveState", "UnitFileState")}
-    return found
-
-
-def wanted(unit: dict[str, str]) -> dict[str, bool]:
-    """What a role asks of a service, of a unit of systemd."""
-    return {
-        "running": unit["ActiveState"] == "active",
-        "enabled": unit["UnitFileState"] == "enabled",
-    }
-
-
-def scripts(module: AnsibleModule) -> dict[str, dict[str, bool]]:
-    """What a role asks of a service, of the scripts in /etc/init.d."""
-    return {
-        name: {
-            "running": Path("/etc/init.d", name).exists()
-            and module.run_command(["service", name, "status"])[0] == 0,
-            "enabled": any(Path("/etc").glob(f"rc[2-5].d/S??{name}")),
-        }
-        for name in SERVICES
-    }
 
 
 def setting(name: str) -> str:

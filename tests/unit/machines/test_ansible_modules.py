@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 MODULES = ROOT / "plugins" / "modules"
+MODULE_UTILS = str(ROOT / "plugins" / "module_utils")
 OWN = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
@@ -28,6 +29,8 @@ def run(module: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
     given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}
     source = f"""
 import sys, runpy
+import ansible.module_utils
+ansible.module_utils.__path__.append({MODULE_UTILS!r})
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 with patch_module_args({given["ANSIBLE_MODULE_ARGS"]!r}):

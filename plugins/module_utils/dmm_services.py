@@ -1,0 +1,130 @@
+"""How a machine's services are, and how they become otherwise: units of systemd, or scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+BOOTED_BY_SYSTEMD = Path("/run/systemd/system")
+"""Its presence is the test that systemd itself recommends (sd_booted(3))."""
+LAST_LINES = "15"
+
+
+class ServiceError(Exception):
+    """A service does not obey; its last words are in the text."""
+
+
+def service_manager(module: Any) -> Systemd | Scripts:
+    """What manages this machine's services; `module` is the AnsibleModule that asks."""
+    return Systemd(module) if BOOTED_BY_SYSTEMD.is_dir() else Scripts(module)
+
+
+class Systemd:
+    """Units of systemd."""
+
+    name = "systemd"
+
+    def __init__(self, module: Any) -> None:
+        self._run = module.run_command
+
+    def units(self, names: list[str]) -> dict[str, dict[str, str]]:
+        """`ActiveState` and `UnitFileState` of units; empty for one that is not known."""
+        properties = "--property=ActiveState,UnitFileState"
+        blocks = self._run(["systemctl", "show", properties, *names])[1].split("\n\n")
+        found = {}
+        for name, block in zip(names, blocks, strict=False):
+            fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            found[name] = {key: fields.get(key, "") for key in ("ActiveState", "UnitFileState")}
+        return found
+
+    def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
+        """Whether services are `running`, and `enabled` to start at boot."""
+        return {
+            name: {
+                "running": unit["ActiveState"] == "active",
+                "enabled": unit["UnitFileState"] == "enabled",
+            }
+            for name, unit in self.units(names).items()
+        }
+
+    def enable(self, names: list[str], enabled: bool, reload_units: bool) -> None:
+        """Have services start at boot, or not; let systemd read its units anew.
+
+        Raises:
+            ServiceError: a service does not obey.
+        """
+        # Reading them takes seconds on an emulated machine: once is enough.
+        if names:
+            options = ["--no-reload"] if reload_units else []
+            verb = "enable" if enabled else "disable"
+            self._must(["systemctl", verb, *options, *names])
+        if reload_units:
+            self._must(["systemctl", "daemon-reload"])
+
+    def act(self, verb: str, name: str) -> None:
+        """Start, stop, restart or reload a service.
+
+        Raises:
+            ServiceError: it does not obey.
+        """
+        try:
+            self._must(["systemctl", verb, name])
+        except ServiceError as error:
+            journal = ["journalctl", "--unit", name, "--lines", LAST_LINES, "--no-pager"]
+            said = self._run([*journal, "--output", "cat"])[1]
+            raise ServiceError(f"{error}\n{said.strip()}") from None
+
+    def _must(self, command: list[str]) -> None:
+        status, _, errors = self._run(command)
+        if status:
+            raise ServiceError(f"{' '.join(command)}: {errors.strip()}")
+
+
+class Scripts:
+    """Scripts in /etc/init.d."""
+
+    name = "service"
+
+    def __init__(self, module: Any) -> None:
+        self._run = module.run_command
+
+    def units(self, names: list[str]) -> dict[str, dict[str, str]]:
+        """There are none."""
+        del names
+        return {}
+
+    def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
+        """Whether services are `running`, and `enabled` to start at boot."""
+        return {
+            name: {
+                "running": Path("/etc/init.d", name).exists()
+                and self._run(["service", name, "status"])[0] == 0,
+                "enabled": any(Path("/etc").glob(f"rc[2-5].d/S??{name}")),
+            }
+            for name in names
+        }
+
+    def enable(self, names: list[str], enabled: bool, reload_units: bool) -> None:
+        """Have services start at boot, or not.
+
+        Raises:
+            ServiceError: a service does not obey.
+        """
+        del reload_units  # a script is read when it is run
+        for name in names:
+            if enabled:
+                self._must(["update-rc.d", name, "defaults"])
+            self._must(["update-rc.d", name, "enable" if enabled else "disable"])
+
+    def act(self, verb: str, name: str) -> None:
+        """Start, stop, restart or reload a service.
+
+        Raises:
+            ServiceError: it does not obey.
+        """
+        self._must(["service", name, verb])
+
+    def _must(self, command: list[str]) -> None:
+        status, output, errors = self._run(command)
+        if status:
+            raise ServiceError(f"{' '.join(command)}: {(output + errors).strip()}")
