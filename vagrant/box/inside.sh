@@ -45,9 +45,14 @@ END
 # Only that one: the others belong to the testbed.
 systemctl enable --quiet systemd-networkd.service
 systemctl disable --quiet systemd-networkd-wait-online.service
+# Services of packages that the testbed configures first, or that nobody needs beside networkd. With
+# their scripts for another init systemd would ask update-rc.d, which takes seconds.
+for service in bird chrony networking nftables; do
+    systemctl disable --quiet "$service" 2>/dev/null || true
+    rm -f "/etc/init.d/$service"
+done
 # What such a machine has no use for; under emulation each costs up to a second of every boot, and of
 # every time that systemd reads its units.
-systemctl disable --quiet networking.service # systemd-networkd does it
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
     e2scrub_reap.service fstrim.timer systemd-pstore.service \
     dev-hugepages.mount dev-mqueue.mount proc-sys-fs-binfmt_misc.automount \
