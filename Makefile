@@ -26,9 +26,10 @@ else ifeq ($(MACHINES),vagrant)
 export VAGRANT_DOTFILE_PATH := $(CURDIR)/vagrant/.vagrant$(if $(filter-out dmm,$(LAB)),-$(LAB))
 INSTALLED += .venv/.installed-vagrant
 INVENTORIES := -i vagrant/inventory.yml -i $(VAGRANT_DOTFILE_PATH)/provisioners/ansible/inventory
+# Machines that run already would be provisioned twice by `vagrant up --provision`.
 OTHER_BOX := $(DMM_BOX)$(filter virtualbox,$(VAGRANT_DEFAULT_PROVIDER))
 MAKE_MACHINES = $(if $(OTHER_BOX),,$(PYTHON) -m dmm_testbed.vagrant box && )cd vagrant && \
-    vagrant up --provision
+    vagrant up --no-provision && vagrant provision
 REMOVE_MACHINES = cd vagrant && vagrant destroy -f
 else ifeq ($(MACHINES),metal)
 INVENTORIES := -i $(METAL)

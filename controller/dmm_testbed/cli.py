@@ -45,7 +45,7 @@ def scenario(
     probes: Annotated[
         float | None,
         typer.Option(
-            "--probes-per-s", min=1, max=1000, help="UDP packets a second; default: 200, on VMs 50."
+            "--probes-per-s", min=1, max=1000, help="UDP packets a second; default: 200, on VMs 25."
         ),
     ] = None,
 ) -> None:

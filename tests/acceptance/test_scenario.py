@@ -18,7 +18,6 @@ from labs import USUAL_PROFILE
 from looks import addresses, bindings, home_prefix, table, tunnels
 
 from dmm_testbed.measure.traffic import connection_source
-from dmm_testbed.scenario import radio
 from dmm_testbed.scenario.play import Player
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ def player(lab: Lab, cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> It
         yield made
     finally:
         made.abandon()
-        radio.wake(made.runner, cast.mobile_node)
-        radio.move(made.runner, cast.mobile_node, cast.home_access_router.name)
 
 
 @pytest.fixture(scope="module")

@@ -294,4 +294,6 @@ class Agent:
             "timers": len(self._timers),
             "access_links": {} if self._access is None else self._access.states(),
             "entries": {name: len(tables.get(name, [])) for name in SNAPSHOT_TABLES},
+            # Cached answers that send packets elsewhere than plain routing would.
+            "steering": sum(row["location"] is not None for row in tables.get("cache", [])),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmm_testbed.measure.errors import MeasuringError
 from dmm_testbed.results import HostState
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from dmm_testbed.scenario.file import Expectation
 
 
-def rows(runner: Runner, host: str, table: str) -> list[dict[str, Any]]:
-    """A table of a host's agent.
-
-    Raises:
-        MeasuringError: the agent does not answer; its words are in the text.
-    """
-    result = runner.run(host, ["dmmctl", table, "--json"])
-    if result.returncode:
-        raise MeasuringError(f"{host}: dmmctl {table}: {result.stderr.strip()}")
-    return list(json.loads(result.stdout))
-
-
 def held_by(runner: Runner, host: str) -> HostState:
     """How much a host holds; a cached location counts when it steers packets.
 
@@ -37,17 +25,11 @@ def held_by(runner: Runner, host: str) -> HostState:
     result = runner.run(host, ["dmmctl", "status", "--json"])
     if result.returncode:
         raise MeasuringError(f"{host}: dmmctl status: {result.stderr.strip()}")
-    entries = json.loads(result.stdout)["entries"]
+    status = json.loads(result.stdout)
+    entries = status["entries"]
     return HostState(
-        bindings=entries["bindings"],
-        leases=entries["leases"],
-        cache=steering(rows(runner, host, "cache")) if entries["cache"] else 0,
+        bindings=entries["bindings"], leases=entries["leases"], cache=status["steering"]
     )
-
-
-def steering(cache: Iterable[dict[str, Any]]) -> int:
-    """How many cached answers send packets somewhere else than plain routing would."""
-    return sum(row["location"] is not None for row in cache)
 
 
 def held_by_all(runner: Runner, hosts: Iterable[str]) -> dict[str, HostState]:

@@ -21,8 +21,8 @@ MACHINE_DISK_MIB = 150
 """What a machine writes over the box's image in a few days."""
 BOX_DISK_MIB = 1200
 """The box, Vagrant's copy of it, and the image that all machines share."""
-BOOT_CPU_S = {"kvm": 4.0, "emulation": 40.0}
-PROVISION_CPU_S = {"kvm": 8.0, "emulation": 125.0}
+BOOT_CPU_S = {"kvm": 4.0, "emulation": 50.0}
+PROVISION_CPU_S = {"kvm": 8.0, "emulation": 75.0}
 """Seconds of one core that booting and provisioning a machine take: measured under emulation
 (docs/vms.md), guessed for KVM."""
 

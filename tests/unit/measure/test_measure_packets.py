@@ -29,7 +29,7 @@ from dmm_testbed.measure.packets import Interfaces, Probe, Signal, read_capture
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/traffic/files/local/lib"))
 
-from dmm_traffic import streams, udp
+from dmm_traffic import limits, streams, udp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def tool_packet(sequence: int, direction: streams.Direction, kind: int = udp.DAT
 
 
 def probe(sequence: int = 41, kind: int = udp.DATA) -> IPv6:
-    return IPv6(src=CN, dst=MN, hlim=60) / UDP(sport=streams.PORT, dport=40000) / Raw(
+    return IPv6(src=CN, dst=MN, hlim=60) / UDP(sport=limits.PORT, dport=40000) / Raw(
         tool_packet(sequence, streams.Direction.FORWARD, kind)
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ def read(tmp_path: Path, *frames: bytes) -> tuple[list[Probe], list[Signal]]:
 
 
 def test_reader_and_tool_agree_on_the_format() -> None:
-    assert packets.PROBE_PORT == streams.PORT
+    assert packets.PROBE_PORT == limits.PORT
     assert udp.MAGIC == packets.PROBE_MAGIC
     assert (streams.Direction.FORWARD, streams.Direction.REVERSE) == (
         packets.FORWARD,
@@ -136,7 +136,7 @@ def test_router_discovery_is_kept_and_neighbour_discovery_is_not(tmp_path: Path)
 
 
 def test_what_is_no_data_packet_of_the_tool_is_left_out(tmp_path: Path) -> None:
-    other = IPv6(src=CN, dst=MN) / UDP(sport=53, dport=streams.PORT) / Raw(b"x" * 64)
+    other = IPv6(src=CN, dst=MN) / UDP(sport=53, dport=limits.PORT) / Raw(b"x" * 64)
     spoiled = bytes(probe()).replace(udp.MAGIC, b"DMMx")
     frames = [
         bytes(probe(kind=udp.HELLO)),

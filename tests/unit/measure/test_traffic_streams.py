@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/traffic/files/local/lib"))
 
-from dmm_traffic import streams, udp
+from dmm_traffic import limits, streams, udp
 from dmm_traffic.streams import Arrivals, Direction, Journal, Pattern, Silence, Verifier
 
 
@@ -110,3 +110,7 @@ def test_a_reasonable_offer_is_taken() -> None:
 
 def test_not_a_number_is_no_rate() -> None:
     assert udp.read_offer(udp.offer(float("nan"), 64)) is None
+
+
+def test_the_smallest_payload_holds_a_header_and_an_offer() -> None:
+    assert udp.HEADER.size + len(udp.offer(200, 64)) == limits.MIN_PAYLOAD_BYTES

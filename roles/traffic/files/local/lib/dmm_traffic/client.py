@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmm_traffic import tcp, udp
+from dmm_traffic.control import PeerError
 from dmm_traffic.streams import Direction
-
-
-class PeerError(Exception):
-    """The server cannot be reached; the text says what to look at."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,6 @@ import hashlib
 from array import array
 from enum import IntEnum
 
-PORT = 8642
-"""TCP and UDP port of the server."""
-
 JOURNAL_ENTRIES = 1 << 17
 """Packets remembered a stream and direction: eleven minutes at 200 packets a second."""
 

@@ -9,6 +9,7 @@ import socket
 import time
 from typing import Any
 
+from dmm_traffic.limits import MAX_TCP_RATE_BYTES_PER_S
 from dmm_traffic.streams import Direction, Journal, Pattern, Silence, Verifier
 
 TICK_S = 0.01
@@ -17,7 +18,6 @@ CHUNK_BYTES = 1000
 """Time between two writes; gaps shorter than this say nothing."""
 USER_TIMEOUT_S = 300
 """How long unacknowledged data may stay so before the kernel ends the session (RFC 5482)."""
-MAX_RATE_BYTES_PER_S = 10_000_000
 _SEND_BUFFER_BYTES = 1 << 16
 _HELLO_LIMIT_BYTES = 512
 _TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", 18)
@@ -53,7 +53,7 @@ async def receive_hello(sock: socket.socket, timeout_s: float) -> tuple[int, int
         hello = json.loads(line)
         stream, rate = hello["stream"], hello["rate_bytes_per_s"]
         known = hello["dmm-traffic"] == 1 and isinstance(stream, int) and isinstance(rate, int)
-        if not known or not 0 <= stream < 1 << 32 or not 0 <= rate <= MAX_RATE_BYTES_PER_S:
+        if not known or not 0 <= stream < 1 << 32 or not 0 <= rate <= MAX_TCP_RATE_BYTES_PER_S:
             raise HandshakeError("the other end's first line has unexpected values")
     except TimeoutError:
         raise HandshakeError(f"the other end said nothing in {timeout_s:g} s") from None

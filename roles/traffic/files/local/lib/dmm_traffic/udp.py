@@ -9,6 +9,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dmm_traffic.limits import MAX_PAYLOAD_BYTES, MAX_UDP_RATE_PER_S, MIN_PAYLOAD_BYTES
 from dmm_traffic.streams import Arrivals, Direction, Journal, Silence
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ HEADER = struct.Struct("!4sBBBxIQQ")
 _OFFER = struct.Struct("!dH")
 """In a hello: packets a second and payload bytes that the client asks for."""
 
-MIN_PAYLOAD_BYTES = HEADER.size + _OFFER.size
-MAX_PAYLOAD_BYTES = 1200
-"""Fits the smallest IPv6 MTU (1280) with its UDP and IPv6 headers."""
-MAX_RATE_PER_S = 5000.0
 
 _HELLO_INTERVAL_S = 0.25
 _STALL_S = 1.0
@@ -68,7 +65,8 @@ def read_offer(body: bytes) -> tuple[float, int] | None:
         return None
     rate_per_s, payload_bytes = _OFFER.unpack_from(body)
     acceptable = (
-        0 < rate_per_s <= MAX_RATE_PER_S and MIN_PAYLOAD_BYTES <= payload_bytes <= MAX_PAYLOAD_BYTES
+        0 < rate_per_s <= MAX_UDP_RATE_PER_S
+        and MIN_PAYLOAD_BYTES <= payload_bytes <= MAX_PAYLOAD_BYTES
     )
     return (rate_per_s, payload_bytes) if acceptable else None
 
