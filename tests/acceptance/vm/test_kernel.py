@@ -32,7 +32,7 @@ PARTS = (
     "tests/kernel/agent",
     "controller/dmm_testbed/verify",
 )
-PURE_PYTHON = ("pytest", "pluggy", "iniconfig", "packaging")
+PURE_PYTHON = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 """What pytest needs; the rest is the agent's, which each machine has or gets in its bundle."""
 FOLDER = "/root/dmm-kernel-tests"
 WITHIN_S = 1500.0
