@@ -232,3 +232,22 @@ class TestImpairments:
 
     def test_what_is_not_wanted_any_more_goes(self, plan: Plan) -> None:
         assert self.queues(plan, NOTHING, NETEM) == ["tc qdisc delete dev gw root"]
+
+
+class TestAddresses:
+    """A link that is made or renamed loses them; other changes leave the network alone."""
+
+    @pytest.mark.parametrize(
+        ("command", "anew"),
+        [
+            ("ip link set dev eth1 name gw", True),
+            ("ip link add name gw address 02:00:00:00:00:01 mtu 1450 type vxlan id 1", True),
+            ("ip link set dev gw mtu 1450", False),
+            ("ip link set dev gw up", False),
+            ("tc qdisc replace dev gw root handle 1: netem delay 20ms", False),
+        ],
+    )
+    def test_they_are_given_again_where_they_were_lost(
+        self, program: Any, command: str, anew: bool
+    ) -> None:
+        assert program.makes_anew(command.split()) is anew
