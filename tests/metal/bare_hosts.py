@@ -9,14 +9,17 @@ import os
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from dmm_testbed.vagrant.box import Box
+
+ToldT = TypeVar("ToldT")
 
 USER = "vagrant"
 BOOTED_WITHIN_S = 600.0
@@ -77,7 +80,8 @@ class BareHost:
         return done.stdout
 
     def set_up(self) -> None:
-        """Give it what its owner has given it: a name, names it knows, an address."""
+        """Give it what its owner has given it, once it has booted: a name, names, an address."""
+        self.await_boot()
         name = f"host{self.number}"
         for path, content in (
             ("/etc/hostname", f"{name}\n"),
@@ -107,6 +111,13 @@ class BareHost:
             assert self.process.poll() is None, f"{self.name} ended: see {console}"
             assert time.monotonic() < deadline, f"{self.name} does not boot: see {console}"
             time.sleep(POLL_S)
+
+
+def all_at_once(act: Callable[[BareHost], ToldT], hosts: Iterable[BareHost]) -> list[ToldT]:
+    """Do something with each host, side by side: one emulated machine keeps one core busy."""
+    each = list(hosts)
+    with ThreadPoolExecutor(len(each)) as pool:
+        return list(pool.map(act, each))
 
 
 def start(names: Sequence[str], box: Box, work: Path, cable: tuple[str, str]) -> list[BareHost]:

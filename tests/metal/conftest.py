@@ -74,14 +74,12 @@ def metal(
     hosts = bare_hosts.start(NAMES, box, work, CABLE)
     patch = pytest.MonkeyPatch()
     try:
-        for host in hosts:
-            host.await_boot()
-            host.set_up()
+        bare_hosts.all_at_once(bare_hosts.BareHost.set_up, hosts)
         # The record of the lab goes away with the hosts.
         patch.setenv("DMM_LABS", str(work / "labs"))
         made = Metal("metal-test", {host.name: host for host in hosts}, work)
         made.inventory.write_text(inventory(made))
-        (work / "known_hosts").write_text("".join(map(host_keys, hosts)))
+        (work / "known_hosts").write_text("".join(bare_hosts.all_at_once(host_keys, hosts)))
         yield made
     finally:
         patch.undo()

@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.metal.bare_hosts import all_at_once
 from tests.metal.host_state import differences, files_of, look, packages
 
 from dmm_testbed.topology import load_topology
@@ -28,7 +29,8 @@ def before(metal: Metal) -> dict[str, Any]:
     """What the hosts were like, one of them with a routing configuration of its owner's."""
     gateway = metal.hosts["gw1"]
     gateway.output(f"mkdir /etc/bird && printf '{OWN_BIRD}' >/etc/bird/bird.conf")
-    return {name: (look(host), packages(host)) for name, host in metal.hosts.items()}
+    found = all_at_once(lambda host: (look(host), packages(host)), metal.hosts.values())
+    return dict(zip(metal.hosts, found, strict=True))
 
 
 @pytest.mark.usefixtures("before")
@@ -130,10 +132,10 @@ def test_leaving_leaves_each_host_as_it_was(metal: Metal, before: dict[str, Any]
     left = metal.play("destroy")
     assert left.status == 0, left.output
     assert "Packages that it lacked before stay: bird2" in " ".join(left.output.split())
-    for name, host in metal.hosts.items():
+    found = all_at_once(lambda host: (look(host), packages(host)), metal.hosts.values())
+    for (name, host), (now, has) in zip(metal.hosts.items(), found, strict=True):
         then, had = before[name]
-        added = packages(host) - had
-        assert differences(then, look(host), files_of(host, added)) == {}, name
+        assert differences(then, now, files_of(host, has - had)) == {}, name
     assert metal.hosts["gw1"].output("cat /etc/bird/bird.conf") == OWN_BIRD
 
 
