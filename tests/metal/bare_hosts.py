@@ -89,7 +89,8 @@ class BareHost:
             ("/etc/systemd/network/20-lan.network", LAN.format(address=self.lan_address)),
         ):
             self.output(f"printf %s {_quoted(content)} >{path}")
-        self.output(f"hostname {name} && networkctl reload")
+        online = "/lib/systemd/systemd-networkd-wait-online --interface=eth1 --timeout=60"
+        self.output(f"hostname {name} && networkctl reload && {online}")
 
     def restart(self) -> None:
         """Cut its power, and switch it on again."""
