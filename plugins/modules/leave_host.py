@@ -82,6 +82,10 @@ def leave(module: AnsibleModule, before: dict[str, Any], files: dict[str, str]) 
     # Nothing written down: no service was touched yet.
     for service in ("bird", "chrony") if before else ():
         resume(module, service, before.get("services", {}).get(service, {}))
+    networking = before.get("services", {}).get("networking", {})
+    if networking.get("UnitFileState") == "":
+        # It came with ifupdown. One that was there is the host's own, and was never touched.
+        module.run_command(["systemctl", "disable", "--now", "networking"])
     shutil.rmtree(PLACE)
 
 

@@ -11,7 +11,13 @@ _BY_PACKAGES_AND_TIME = (
     *("/boot", "/usr/bin", "/usr/lib", "/usr/sbin", "/usr/share", "/usr/include", "/var/cache"),
     *("/var/log", "/var/backups", "/var/lib/dpkg", "/var/lib/apt", "/var/lib/systemd"),
     *("/var/lib/ucf", "/var/lib/pam", "/home/vagrant/.ansible", "/var/lib/chrony"),
+    *("/etc/apparmor.d/local", "/etc/ld.so.cache"),
 )
+_MADE_BY_PACKAGES = {
+    *("/etc/bird/bird.conf.ucf-dist", "/etc/chrony/chrony.conf", "/etc/chrony/chrony.keys"),
+    *("/etc/network/interfaces", "/etc/bird/bird.conf"),
+}
+"""When they are installed, if there is no such file yet."""
 _USERS = ("passwd", "passwd-", "group", "group-", "shadow", "shadow-", "gshadow", "gshadow-")
 """Packages add users of their own."""
 _PRUNED = " -o ".join(f"-path {path}" for path in _BY_PACKAGES_AND_TIME)
@@ -31,7 +37,9 @@ _COMMANDS = {
     " | grep -E '^/|python' | grep -v -e sshd -e '^/bin/sh' | cut -d ' ' -f 1-2",
     "listening": "cat /proc/net/tcp /proc/net/udp /proc/net/udp6 /proc/net/raw6 /proc/net/tcp6"
     ' | awk \'$4 == "0A" || $4 == "07" {print $2}\'',
-    "modules in use": "awk '$3 > 0 {print $1}' /proc/modules",
+    # By more than other modules; nftables, once loaded, keeps a checksum.
+    "modules in use": "awk '{n = gsub(/,/, \",\", $4); if ($3 > n) print $1}' /proc/modules"
+    " | grep -v crc32c",
 }
 
 
@@ -55,7 +63,8 @@ def differences(
         after: what it saw later.
         of_packages: files of packages that have come in between.
     """
-    allowed = of_packages | {f"/etc/{name}" for name in _USERS}
+    there = {line.split("  ")[-1] for line in before["files"]}
+    allowed = of_packages | {f"/etc/{name}" for name in _USERS} | (_MADE_BY_PACKAGES - there)
     found = {}
     for what, then in before.items():
         changed = {line for line in then ^ after[what] if line.split("  ")[-1] not in allowed}
