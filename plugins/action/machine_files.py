@@ -1,7 +1,7 @@
 """Reads the trees that `machine_files` shall copy; the module then writes all files at once.
 
 Where `machine_facts` has found all files as they should be, the module is not run: on an emulated
-machine a task costs two seconds of a processor.
+machine a task costs three seconds of a processor.
 """
 
 from __future__ import annotations

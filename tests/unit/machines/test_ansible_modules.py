@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import grp
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
 ROOT = Path(__file__).parents[3]
 MODULES = ROOT / "plugins" / "modules"
@@ -41,15 +40,6 @@ with patch_module_args({given["ANSIBLE_MODULE_ARGS"]!r}):
     )
     found: dict[str, Any] = json.loads(done.stdout or done.stderr)
     return found
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class TestMachineFiles:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.loading import load
 
 PROGRAM = Path(__file__).parents[3] / "roles" / "existing_machine" / "files" / "dmm-links"
 NOTHING = {"delay_ms": 0.0, "loss_percent": 0.0, "rate_mbit": None}
@@ -16,12 +15,7 @@ MAC = "02:00:00:00:00:01"
 
 @pytest.fixture(scope="module")
 def program() -> Any:
-    loader = importlib.machinery.SourceFileLoader("dmm_links", str(PROGRAM))
-    spec = importlib.util.spec_from_loader("dmm_links", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load(PROGRAM)
 
 
 def link(kind: str, impairments: dict[str, Any] | None = None, **carrier: Any) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ansible.module_utils
 import pytest
+from tests.loading import load
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,15 +26,6 @@ class FakeModule:
         line = " ".join(command)
         self.commands.append(line)
         return next((a for start, a in self.answers.items() if line.startswith(start)), (0, "", ""))
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

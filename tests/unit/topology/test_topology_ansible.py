@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from tests.loading import load
 
 from dmm_testbed.topology import functions as installed
 
@@ -176,12 +176,7 @@ def agent_config_filter(
 ) -> Callable[..., Any]:
     """The filter as Ansible loads it, where the functions of these tests are installed."""
     monkeypatch.setattr(installed.InstalledFunctions, "__new__", lambda _: functions)
-    path = REPOSITORY / "plugins" / "filter" / "dmm.py"
-    spec = importlib.util.spec_from_file_location("dmm_filters", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load(REPOSITORY / "plugins" / "filter" / "dmm.py")
     filters: dict[str, Callable[..., Any]] = module.FilterModule().filters()
     return filters["dmm_agent_config"]
 
