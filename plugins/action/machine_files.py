@@ -61,7 +61,7 @@ def _is_right(file: Mapping[str, Any], found: Mapping[str, str] | None) -> bool:
     if found is None or not isinstance(content, str):
         return False
     if file.get("block"):
-        return found == {"block_sha256": _sha256(content.rstrip())}
+        return found == {"block_sha256": _sha256(content.rstrip() + "\n")}
     return found == {
         "sha256": _sha256(content),
         "mode": str(file.get("mode", "0644")).zfill(4),

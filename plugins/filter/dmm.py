@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.errors import AnsibleFilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 DOCUMENTATION = r"""
 name: dmm_agent_config
@@ -85,9 +85,18 @@ def dmm_dataplanes(topology_file: str, profile_file: str) -> list[str]:
         raise AnsibleFilterError(str(error)) from None
 
 
+def dmm_all_run(states: Mapping[str, Mapping[str, bool]], names: Sequence[str]) -> bool:
+    """Say whether services run and start at boot, by what `machine_facts` has found of them."""
+    return all(states[name]["running"] and states[name]["enabled"] for name in names)
+
+
 class FilterModule:
     """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Filters by name."""
-        return {"dmm_agent_config": dmm_agent_config, "dmm_dataplanes": dmm_dataplanes}
+        return {
+            "dmm_agent_config": dmm_agent_config,
+            "dmm_all_run": dmm_all_run,
+            "dmm_dataplanes": dmm_dataplanes,
+        }

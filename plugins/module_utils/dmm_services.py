@@ -27,25 +27,19 @@ class Systemd:
     def __init__(self, module: Any) -> None:
         self._run = module.run_command
 
-    def units(self, names: list[str]) -> dict[str, dict[str, str]]:
-        """`ActiveState` and `UnitFileState` of units; empty for one that is not known."""
+    def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
+        """Whether services are `known` here, `running`, and `enabled` to start at boot."""
         properties = "--property=ActiveState,UnitFileState"
         blocks = self._run(["systemctl", "show", properties, *names])[1].split("\n\n")
         found = {}
         for name, block in zip(names, blocks, strict=False):
-            fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-            found[name] = {key: fields.get(key, "") for key in ("ActiveState", "UnitFileState")}
-        return found
-
-    def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
-        """Whether services are `running`, and `enabled` to start at boot."""
-        return {
-            name: {
-                "running": unit["ActiveState"] == "active",
-                "enabled": unit["UnitFileState"] == "enabled",
+            unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            found[name] = {
+                "known": bool(unit.get("UnitFileState")),
+                "running": unit.get("ActiveState") == "active",
+                "enabled": unit.get("UnitFileState") == "enabled",
             }
-            for name, unit in self.units(names).items()
-        }
+        return found
 
     def enable(self, names: list[str], enabled: bool, reload_units: bool) -> None:
         """Have services start at boot, or not; let systemd read its units anew.
@@ -88,21 +82,17 @@ class Scripts:
     def __init__(self, module: Any) -> None:
         self._run = module.run_command
 
-    def units(self, names: list[str]) -> dict[str, dict[str, str]]:
-        """There are none."""
-        del names
-        return {}
-
     def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
-        """Whether services are `running`, and `enabled` to start at boot."""
-        return {
-            name: {
-                "running": Path("/etc/init.d", name).exists()
-                and self._run(["service", name, "status"])[0] == 0,
+        """Whether services are `known` here, `running`, and `enabled` to start at boot."""
+        found = {}
+        for name in names:
+            known = Path("/etc/init.d", name).exists()
+            found[name] = {
+                "known": known,
+                "running": known and self._run(["service", name, "status"])[0] == 0,
                 "enabled": any(Path("/etc").glob(f"rc[2-5].d/S??{name}")),
             }
-            for name in names
-        }
+        return found
 
     def enable(self, names: list[str], enabled: bool, reload_units: bool) -> None:
         """Have services start at boot, or not.

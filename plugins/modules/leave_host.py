@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dmm_files import RECORD, recorded, restore
 
 DOCUMENTATION = r"""
 module: leave_host
@@ -34,9 +35,6 @@ msg:
   returned: always
 """
 PLACE = Path("/var/lib/dmm-testbed")
-BEGIN = "# Begin of what Ansible made for dmm-testbed: changes are lost."
-END = "# End of what Ansible made for dmm-testbed."
-KEPT = ".before-dmm"
 OUR_SERVICES = ("dmm-agent", "dmm-clock", "bird", "dmm-network", "dmm-links")
 """In the order in which they end. The routing daemon runs with our configuration."""
 PROGRAMS = ("dmm-traffic", "dmm-radio")
@@ -54,7 +52,7 @@ def main() -> None:
     module = AnsibleModule({}, supports_check_mode=True)
     if not PLACE.is_dir():
         module.exit_json(changed=False, msg="this host is no machine of the testbed")
-    before, files = read("before.json"), read("files.json")
+    before, files = state_before(), recorded(Path(RECORD))
     if not module.check_mode:
         leave(module, before, files)
     installed = " ".join(before.get("packages", []))
@@ -62,9 +60,9 @@ def main() -> None:
     module.exit_json(changed=True, msg=f"The host is as it was before.{kept}")
 
 
-def read(name: str) -> dict[str, Any]:
-    """One of the files that remember how it was."""
-    file = PLACE / name
+def state_before() -> dict[str, Any]:
+    """How its services and settings were; nothing if that was not written down yet."""
+    file = PLACE / "before.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
@@ -80,10 +78,10 @@ def leave(module: AnsibleModule, before: dict[str, Any], files: dict[str, str]) 
         if value != "":
             (Path("/proc/sys") / name.replace(".", "/")).write_text(value, encoding="ascii")
     # Nothing written down: no service was touched yet.
-    for service in ("bird", "chrony") if before else ():
-        resume(module, service, before.get("services", {}).get(service, {}))
-    networking = before.get("services", {}).get("networking", {})
-    if networking.get("UnitFileState") == "":
+    services = before.get("services", {})
+    for service in ("bird", "chrony") if services else ():
+        resume(module, service, services[service])
+    if services and not services["networking"]["known"]:
         # It came with ifupdown. One that was there is the host's own, and was never touched.
         module.run_command(["systemctl", "disable", "--now", "networking"])
     shutil.rmtree(PLACE)
@@ -102,30 +100,6 @@ def stop(module: AnsibleModule) -> None:
     module.run_command(["nft", "delete", "table", "ip6", "source_filter"])
 
 
-def restore(path: Path, kind: str) -> None:
-    """Take our block out of a file, or put back what a file of ours replaced, or remove it."""
-    if kind == "block":
-        if path.is_file():
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-            begin, end = text.find(BEGIN), text.find(END)
-            if 0 <= begin < end:
-                text = text[:begin] + text[end + len(END) + 1 :]
-                path.write_text(text, encoding="utf-8", errors="surrogateescape")
-        return
-    original = Path(f"{path}{KEPT}")
-    if original.exists():
-        original.replace(path)
-        return
-    path.unlink(missing_ok=True)
-    for parent in path.parents:
-        # Directories that were made for the file, and those only, are empty now.
-        if parent.name not in ("dmm", "dmm_traffic"):
-            break
-        shutil.rmtree(parent / "__pycache__", ignore_errors=True)
-        if parent.is_dir() and not any(parent.iterdir()):
-            parent.rmdir()
-
-
 def remove(path: Path) -> None:
     """Remove a file or a directory, if it is there."""
     if path.is_dir() and not path.is_symlink():
@@ -134,12 +108,10 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def resume(module: AnsibleModule, service: str, state: dict[str, str]) -> None:
+def resume(module: AnsibleModule, service: str, state: dict[str, bool]) -> None:
     """Give a service the state it had; one that was not there is not started."""
-    enabled = state.get("UnitFileState") == "enabled"
-    module.run_command(["systemctl", "enable" if enabled else "disable", service])
-    active = state.get("ActiveState") == "active"
-    module.run_command(["systemctl", "restart" if active else "stop", service])
+    module.run_command(["systemctl", "enable" if state["enabled"] else "disable", service])
+    module.run_command(["systemctl", "restart" if state["running"] else "stop", service])
 
 
 if __name__ == "__main__":

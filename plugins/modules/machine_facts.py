@@ -6,15 +6,14 @@ from __future__ import annotations
 import ctypes
 import grp
 import hashlib
-import json
 import pwd
-import re
 import stat
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dmm_files import RECORD, block_of, recorded
 from ansible.module_utils.dmm_services import service_manager
 
 if TYPE_CHECKING:
@@ -65,16 +64,22 @@ ansible_facts:
       type: str
     dmm_services:
       description:
-        - By name of a service that roles start or stop, whether it is C(running), and C(enabled) to
-          start at boot. A task for a service that is as it should be would cost as much as this.
+        - By name of a service that roles start or stop, whether it is C(known) on the machine,
+          C(running), and C(enabled) to start at boot. A task for a service that is as it should be
+          would cost as much as this.
+      type: dict
+    dmm_files:
+      description:
+        - By path of a file that M(machine_files) has written, C(sha256) of its content, C(mode),
+          C(owner) and C(group), or C(block_sha256) where only a part of it is ours; null if the
+          file is gone.
       type: dict
     dmm_host:
       description:
         - What is missing for a host to be a machine. C(packages) are names of those it lacks;
           C(clock) is C(synchronised) or C(free), C(clock_by) another time service than chrony, if
-          it has one; C(links), whether they are as C(dmm-links) shall make them; C(services),
-          C(ActiveState) and C(UnitFileState) of those that concern us; C(settings), the kernel's;
-          C(kept), whether how the host was before is written down already.
+          it has one; C(links), whether they are as C(dmm-links) shall make them; C(settings), the
+          kernel's; C(kept), whether how the host was before is written down already.
       type: dict
 """
 # Services that roles start or stop, and the kernel's settings that they change: what they were is
@@ -88,10 +93,6 @@ SETTINGS = (
 BEFORE = Path("/var/lib/dmm-testbed/before.json")
 TIME_SERVICES = ("systemd-timesyncd", "ntpsec", "ntp", "openntpd")
 STA_UNSYNC = 0x40
-BLOCK = re.compile(
-    rb"^# Begin of what Ansible made for dmm-testbed.*?\n(.*)\n# End of what",
-    re.MULTILINE | re.DOTALL,
-)
 LINKS = "/usr/local/sbin/dmm-links"
 
 
@@ -100,7 +101,7 @@ def main() -> None:
     module = AnsibleModule(
         {
             "packages": {"type": "list", "elements": "str", "default": []},
-            "record": {"type": "path", "default": "/var/lib/dmm-testbed/files.json"},
+            "record": {"type": "path", "default": RECORD},
         },
         supports_check_mode=True,
     )
@@ -113,17 +114,14 @@ def main() -> None:
     facts["dmm_services"] = services.states(SERVICES)
     facts["dmm_files"] = files(Path(module.params["record"]))
     if module.params["packages"]:
-        facts["dmm_host"] = host(module, module.params["packages"]) | {
-            "services": services.units(SERVICES)
-        }
+        facts["dmm_host"] = host(module, module.params["packages"])
     module.exit_json(changed=False, ansible_facts=facts)
 
 
 def files(record: Path) -> dict[str, dict[str, str] | None]:
     """What has become of the files that were written here; those of another kind are left out."""
-    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
     found: dict[str, dict[str, str] | None] = {}
-    for name, kind in known.items():
+    for name, kind in recorded(record).items():
         path = Path(name)
         try:
             status = path.lstat()
@@ -134,16 +132,20 @@ def files(record: Path) -> dict[str, dict[str, str] | None]:
             continue
         content = path.read_bytes()
         if kind == "block":
-            block = BLOCK.search(content)
-            found[name] = {"block_sha256": hashlib.sha256(block[1]).hexdigest() if block else ""}
+            found[name] = {"block_sha256": sha256(block) if (block := block_of(content)) else ""}
         else:
             found[name] = {
-                "sha256": hashlib.sha256(content).hexdigest(),
+                "sha256": sha256(content),
                 "mode": f"{stat.S_IMODE(status.st_mode):04o}",
                 "owner": account(pwd.getpwuid, status.st_uid),
                 "group": account(grp.getgrgid, status.st_gid),
             }
     return found
+
+
+def sha256(content: bytes) -> str:
+    """Hash of a content, as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def account(look_up: Callable[[int], tuple[Any, ...]], number: int) -> str:

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dmm_files import remember, with_block
 
 DOCUMENTATION = r"""
 module: machine_files
@@ -128,9 +127,6 @@ ARGUMENTS: dict[str, Any] = {
     "absent": {"type": "list", "elements": "path", "default": []},
     "record": {"type": "path"},
 }
-BEGIN = "# Begin of what Ansible made for dmm-testbed: changes are lost."
-END = "# End of what Ansible made for dmm-testbed."
-KEPT = ".before-dmm"
 
 
 def main() -> None:
@@ -138,7 +134,8 @@ def main() -> None:
     module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
     diffs: list[dict[str, str]] = []
     if module.params["record"] and not module.check_mode:
-        remember(Path(module.params["record"]), module.params["files"])
+        kinds = {f["path"]: "block" if f["block"] else "file" for f in module.params["files"]}
+        remember(Path(module.params["record"]), kinds)
     changed = [file["path"] for file in module.params["files"] if present(module, file, diffs)]
     changed += [path for path in module.params["absent"] if absent(module, path, diffs)]
     module.exit_json(changed=bool(changed), changed_paths=changed, diff=diffs)
@@ -148,15 +145,16 @@ def present(module: AnsibleModule, file: dict[str, Any], diffs: list[dict[str, s
     """Make a file be as wanted; says whether it was not."""
     path = Path(file["path"])
     found = path.read_bytes() if path.is_file() else None
-    content = with_block(found or b"", file["content"]) if file["block"] else file["content"]
-    wanted = content.encode(errors="surrogateescape")
+    wanted: bytes = file["content"].encode(errors="surrogateescape")
+    if file["block"]:
+        wanted = with_block(found or b"", wanted)
     if found != wanted:
         diffs.append(
             {
                 "before_header": str(path),
                 "after_header": str(path),
                 "before": "" if found is None else found.decode(errors="replace"),
-                "after": content,
+                "after": wanted.decode(errors="replace"),
             }
         )
         if module.check_mode:
@@ -167,37 +165,6 @@ def present(module: AnsibleModule, file: dict[str, Any], diffs: list[dict[str, s
     attributes = module.load_file_common_arguments(file)
     altered = module.set_fs_attributes_if_different(attributes, changed=False)
     return bool(altered) or found != wanted
-
-
-def with_block(found: bytes, block: str) -> str:
-    """A file's text with our block at its end, once."""
-    text = found.decode(errors="surrogateescape")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin >= 0 and end > begin:
-        text = text[:begin] + text[end + len(END) + 1 :]
-    if text and not text.endswith("\n"):
-        text += "\n"
-    return f"{text}{BEGIN}\n{block.rstrip()}\n{END}\n"
-
-
-def remember(record: Path, files: list[dict[str, Any]]) -> None:
-    """Note which files are ours, before any is written, and keep those that were there before."""
-    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    new = {
-        file["path"]: "block" if file["block"] else "file"
-        for file in files
-        if file["path"] not in known
-    }
-    for path, kind in new.items():
-        if kind == "file" and Path(path).is_file():
-            shutil.copy2(path, path + KEPT)
-            owner = Path(path).stat()
-            os.chown(path + KEPT, owner.st_uid, owner.st_gid)
-    if new:
-        record.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        draft = record.with_suffix(".new")
-        draft.write_text(json.dumps(known | new, indent=1) + "\n", encoding="utf-8")
-        draft.replace(record)
 
 
 def write(module: AnsibleModule, path: Path, content: bytes, validate: str | None) -> None:

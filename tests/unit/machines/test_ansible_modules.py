@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 MODULES = ROOT / "plugins" / "modules"
-MODULE_UTILS = str(ROOT / "plugins" / "module_utils")
+MODULE_UTILS = ROOT / "plugins" / "module_utils"
 OWN = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
@@ -29,7 +29,7 @@ def run(module: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
     source = f"""
 import sys, runpy
 import ansible.module_utils
-ansible.module_utils.__path__.append({MODULE_UTILS!r})
+ansible.module_utils.__path__.append({str(MODULE_UTILS)!r})
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 with patch_module_args({given["ANSIBLE_MODULE_ARGS"]!r}):
@@ -135,7 +135,7 @@ class TestBlocks:
         hosts = tmp_path / "hosts"
         hosts.write_text(self.OWNERS)
         self.block(hosts, "2001:db8::1 gw\n")
-        load(MODULES / "leave_host.py").restore(hosts, "block")
+        load(MODULE_UTILS / "dmm_files.py").restore(hosts, "block")
         assert hosts.read_text() == self.OWNERS
 
 
@@ -155,7 +155,7 @@ class TestRecord:
         assert conf.read_text() == "ours\n"
         kept = tmp_path / "bird.conf.before-dmm"
         assert kept.read_text() == "theirs\n"
-        load(MODULES / "leave_host.py").restore(conf, "file")
+        load(MODULE_UTILS / "dmm_files.py").restore(conf, "file")
         assert conf.read_text() == "theirs\n"
         assert conf.stat().st_mode & 0o777 == 0o600
         assert not kept.exists()
@@ -164,7 +164,7 @@ class TestRecord:
         conf = tmp_path / "dmm" / "agent.yml"
         self.write(tmp_path, conf)
         assert json.loads((tmp_path / "files.json").read_text()) == {str(conf): "file"}
-        load(MODULES / "leave_host.py").restore(conf, "file")
+        load(MODULE_UTILS / "dmm_files.py").restore(conf, "file")
         assert not conf.parent.exists()
         assert tmp_path.exists()
 
@@ -272,7 +272,8 @@ def test_facts_are_few() -> None:
     assert set(facts) == {"service_mgr", "dmm_agent_bundle", "dmm_services", "dmm_files"}
     assert set(facts["dmm_services"]) >= {"bird", "dmm-network", "dmm-agent"}
     assert all(
-        set(state) == {"running", "enabled"} and all(isinstance(v, bool) for v in state.values())
+        set(state) == {"known", "running", "enabled"}
+        and all(isinstance(v, bool) for v in state.values())
         for state in facts["dmm_services"].values()
     )
     assert facts["service_mgr"] in {"systemd", "service"}

@@ -69,8 +69,8 @@ def test_units_are_asked_for_together(services: ModuleType) -> None:
     states = services.Systemd(asked).states(["bird", "none"])
 
     assert states == {
-        "bird": {"running": True, "enabled": True},
-        "none": {"running": False, "enabled": False},
+        "bird": {"known": True, "running": True, "enabled": True},
+        "none": {"known": False, "running": False, "enabled": False},
     }
     assert len(asked.commands) == 1
 
@@ -109,7 +109,7 @@ def test_a_script_that_is_not_there_does_not_run(services: ModuleType) -> None:
     asked = FakeModule()
 
     assert services.Scripts(asked).states(["no-such"]) == {
-        "no-such": {"running": False, "enabled": False}
+        "no-such": {"known": False, "running": False, "enabled": False}
     }
     assert asked.commands == []
 
