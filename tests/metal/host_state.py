@@ -29,8 +29,9 @@ _COMMANDS = {
     "IPv4 routes": "cut -f 1-3,8 /proc/net/route",
     "IPv6 routes": "cut -c 1-35,65-68,150- /proc/net/ipv6_route",
     "settings": f"cd /proc/sys/net/ipv6/conf; find . {_SETTINGS} | xargs grep .",
+    # One of them has something to do at a host's first boot only.
     "services": "systemctl list-units --no-legend --plain --state=active --type=service,timer"
-    " | awk '{print $1, $4}'",
+    " | awk '!/^systemd-machine-id-commit/ {print $1, $4}'",
     "failed": "systemctl list-units --no-legend --plain --state=failed",
     "enabled": "systemctl list-unit-files --no-legend --state=enabled | awk '{print $1}'",
     "processes": "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null"

@@ -133,9 +133,11 @@ def test_leaving_leaves_each_host_as_it_was(metal: Metal, before: dict[str, Any]
     assert left.status == 0, left.output
     assert "Packages that it lacked before stay: bird2" in " ".join(left.output.split())
     found = all_at_once(lambda host: (look(host), packages(host)), metal.hosts.values())
+    different = {}
     for (name, host), (now, has) in zip(metal.hosts.items(), found, strict=True):
         then, had = before[name]
-        assert differences(then, now, files_of(host, has - had)) == {}, name
+        different[name] = differences(then, now, files_of(host, has - had))
+    assert different == {name: {} for name in metal.hosts}
     assert metal.hosts["gw1"].output("cat /etc/bird/bird.conf") == OWN_BIRD
 
 
