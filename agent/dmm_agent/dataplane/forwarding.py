@@ -20,6 +20,7 @@ from dmm_agent.dataplane.rtnetlink import (
     Encapsulate,
     KernelRoute,
     Pass,
+    Refuse,
     Rule,
     Via,
     add_rule,
@@ -36,6 +37,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Delivery,
     Install,
+    RefusingRoute,
     Remove,
     Route,
     VisitorRoute,
@@ -57,6 +59,7 @@ _PLACES: dict[type[Route], tuple[int, int]] = {
     Delivery: (places.TABLE_BOUND, places.METRIC_DELIVERY),
     BindingRoute: (places.TABLE_BOUND, places.METRIC_BINDING),
     CacheRoute: (places.TABLE_CACHE, places.METRIC_BINDING),
+    RefusingRoute: (places.TABLE_CACHE, places.METRIC_REFUSAL),
     VisitorShortcut: (places.TABLE_SHORTCUT, places.METRIC_BINDING),
 }
 """Table and metric of the routes that are one kernel route each."""
@@ -163,10 +166,12 @@ class Forwarding:
         return [put_route(KernelRoute(table, route.prefix, self._target(route), metric))]
 
     def _target(
-        self, route: Delivery | BindingRoute | CacheRoute | VisitorShortcut
-    ) -> Via | Encapsulate:
+        self, route: Delivery | BindingRoute | CacheRoute | RefusingRoute | VisitorShortcut
+    ) -> Via | Encapsulate | Refuse:
         if isinstance(route, Delivery):
             return Via(_interface_index(route.link), route.link_local)
+        if isinstance(route, RefusingRoute):
+            return Refuse()
         return self._encapsulate(route.endpoint)
 
     def _install_visitor(self, route: VisitorRoute) -> Iterator[Request]:
@@ -265,6 +270,8 @@ def _as_functions_see(routes: Iterable[KernelRoute], rules: Iterable[Rule]) -> l
                 ]
             case Via(interface, gateway) if route.table == places.TABLE_BOUND:
                 seen.append(Delivery(route.prefix, _interface_name(interface), gateway))
+            case Refuse() if route.table == places.TABLE_CACHE:
+                seen.append(RefusingRoute(route.prefix))
     for rule in rules:
         if rule.priority == places.RULE_VISITOR and rule.source and rule.table in homes:
             seen.append(VisitorRoute(rule.source, homes[rule.table]))

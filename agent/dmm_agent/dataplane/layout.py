@@ -19,6 +19,7 @@ from dmm_agent.dataplane.rtnetlink import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from ipaddress import IPv6Network
 
     from dmm_agent.config import AgentConfig, NetworkEntry
@@ -46,6 +47,8 @@ RULE_VISITOR = 300
 METRIC_DELIVERY = 10
 METRIC_BINDING = 20
 """A node on our own link is served there, whatever a binding says."""
+METRIC_REFUSAL = 30
+"""A known location is better than the memory that there is none."""
 
 IP_PROTOCOL_IPV6 = 41
 
@@ -75,14 +78,12 @@ def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
     """The rules and routes that a host needs before the first mobile node comes."""
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
-    serves_pool = own.mr == config.address
-    refused = others if serves_pool else [own, *others]
     return Layout(
         rules=(
             *tunnel.decapsulating_rules(config.address),
             Rule(RULE_LOCAL, table=TABLE_LOCAL),
             Rule(RULE_BOUND, table=TABLE_BOUND),
-            *(_reverse_tunnel_rules(config, own) if serves_pool else ()),
+            *(_home_router_rules(config, own) if own.mr == config.address else ()),
             Rule(
                 RULE_MISDIRECTED,
                 table=TABLE_MISDIRECTED,
@@ -99,17 +100,17 @@ def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
         routes=(
             *tunnel.decapsulating_routes(config.address, tunnel_device),
             KernelRoute(TABLE_SHORTCUT, own.prefix, Pass()),
-            *(KernelRoute(TABLE_MISDIRECTED, n.mobile_pool, Refuse()) for n in refused),
+            *_misdirected_routes(config, own, tunnel, tunnel_device),
         ),
         own_prefix=own.prefix,
     )
 
 
-def _reverse_tunnel_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule, ...]:
+def _home_router_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule, ...]:
     """Let packets of this network's own nodes, tunnelled home, go on by plain routing.
 
-    Except to the network that tunnelled them here: it is the home of the destination and would
-    send them back.
+    But nothing that was tunnelled here goes back to who tunnelled it: a node's home network has
+    sent it here by a binding that no longer holds.
     """
     sent_back = tuple(
         Rule(
@@ -131,6 +132,22 @@ def _reverse_tunnel_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule,
             mark_mask=MARK_MASK,
         ),
     )
+
+
+def _misdirected_routes(
+    config: AgentConfig, own: NetworkEntry, tunnel: Tunnel, device: int
+) -> Iterator[KernelRoute]:
+    """Where packets go that were tunnelled here although their node is not here any more.
+
+    To its home network, which knows better than whoever sent them: they are late, not lost. Only
+    from a network's mobility router though; below it nobody knows more than it does.
+    """
+    for network in config.directory.networks:
+        if own.mr != config.address:
+            yield KernelRoute(TABLE_MISDIRECTED, network.mobile_pool, Refuse())
+        elif network is not own:
+            home = tunnel.encapsulate(network.mr, config.address, device)
+            yield KernelRoute(TABLE_MISDIRECTED, network.mobile_pool, home)
 
 
 def _absent_rules(config: AgentConfig) -> tuple[Rule, ...]:

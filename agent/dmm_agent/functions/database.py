@@ -44,7 +44,7 @@ class Database:
         old = self.bindings.get(binding.hnp)
         self.bindings.put(binding)
         yield self.expiry_timer(binding)
-        if old is not None and old.location == binding.location:
+        if old is not None and old.location == binding.location and not old.leaving:
             return
         yield Record(
             "binding_set",

@@ -68,6 +68,13 @@ class CacheRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusingRoute:
+    """Packets for the prefix that arrive plain are answered with ICMPv6 destination unreachable."""
+
+    prefix: IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorRoute:
     """Packets *from* a visiting prefix go by its home MR, unless a better way is known."""
 
@@ -86,7 +93,7 @@ class VisitorShortcut:
     endpoint: IPv6Address
 
 
-Route = Delivery | BindingRoute | CacheRoute | VisitorRoute | VisitorShortcut
+Route = Delivery | BindingRoute | CacheRoute | RefusingRoute | VisitorRoute | VisitorShortcut
 """Forwarding state. Its identity is its type and its prefix."""
 
 

@@ -104,6 +104,16 @@ class BindingSet:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeLeft:
+    """Told by `lm` to the functions beside it: the access router has lost the node of a prefix.
+
+    Its binding stands, because it may show up again; but nothing that is sent there arrives.
+    """
+
+    hnp: IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
 class BindingGone:
     """Told by `lm` to the functions beside it: a binding has ended, plain routing takes over.
 
@@ -120,7 +130,7 @@ class LeaseEnded:
     hnp: IPv6Network
 
 
-Note = BindingSet | BindingGone | LeaseEnded
+Note = BindingSet | NodeLeft | BindingGone | LeaseEnded
 """What functions on one host tell each other; it never travels."""
 
 Event = (
@@ -133,6 +143,7 @@ Event = (
     | Observed
     | Intercepted
     | BindingSet
+    | NodeLeft
     | BindingGone
     | LeaseEnded
 )

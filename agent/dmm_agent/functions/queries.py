@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.prefix import hnp_of
-from dmm_agent.wire import AnswerStatus, HomeNetworkPrefix, LocationAnswer, MagAddress
+from dmm_agent.wire import (
+    AnswerStatus,
+    HomeNetworkPrefix,
+    LmaAddress,
+    LocationAnswer,
+    MagAddress,
+)
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address, IPv6Network
@@ -47,7 +53,7 @@ def answer_query(
         return None
     owner = context.directory.owner_of(asked.prefix)
     if owner is None or owner.lm != context.address:
-        return _answer(query, AnswerStatus.NOT_SERVED, asked.prefix, None, NEGATIVE_LIFETIME_S)
+        return _refer(query, asked, owner)
     first = asked.prefix.network_address
     if first not in owner.mobile_pool:
         fixed = fixed_part(owner, first)
@@ -63,6 +69,17 @@ def answer_query(
         remaining_s = max(1, min(lifetime_s, int(binding.expires_at - now)))
         return _answer(query, AnswerStatus.AWAY, hnp, binding.location, remaining_s)
     return _answer(query, AnswerStatus.HOME, hnp, owner.mr, min(lifetime_s, leased_s))
+
+
+def _refer(query: LocationQuery, asked: HomeNetworkPrefix, owner: NetworkEntry | None) -> Answer:
+    """Say who serves a prefix (draft, 4.5 and 6: each server has its own data, none another's)."""
+    message = LocationAnswer(
+        status=AnswerStatus.NOT_SERVED,
+        sequence=query.sequence,
+        lifetime_s=NEGATIVE_LIFETIME_S,
+        options=(asked, LmaAddress(owner.lm)) if owner else (asked,),
+    )
+    return Answer(asked.prefix, mobile=False, message=message)
 
 
 def fixed_part(owner: NetworkEntry, address: IPv6Address) -> IPv6Network:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.admission import refusal
 from dmm_agent.functions.bindings import Binding
-from dmm_agent.functions.effects import Effect, Record, Send
+from dmm_agent.functions.effects import Effect, Record, Send, Tell
+from dmm_agent.functions.events import NodeLeft
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     MAX_PREFIXES,
@@ -171,6 +172,7 @@ class Updates:
                 binding.leaving = True
                 binding.expires_at = min(binding.expires_at, now + self._options.delete_delay_s)
                 yield self._database.expiry_timer(binding)
+                yield Tell(NodeLeft(hnp))
         yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
 
     def _all_of(self, mn_id: str) -> set[IPv6Network]:

@@ -14,6 +14,7 @@ from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Delivery,
+    RefusingRoute,
     Route,
     VisitorRoute,
     VisitorShortcut,
@@ -175,11 +176,13 @@ class Forwarding:
         if isinstance(bound, BindingRoute):
             return self._tunnel(here.at, bound.endpoint)
         if here.tunnelled_from is None:
+            if tables.exact(RefusingRoute, destination) is not None:
+                return Outcome.UNREACHABLE
             endpoint = self._better_way(here.at, tables, source, destination)
             if endpoint is not None:
                 return self._tunnel(here.at, endpoint)
-        elif self._is_misdirected(here.at, here.tunnelled_from, source, destination):
-            return Outcome.UNREACHABLE
+        elif elsewhere := self._misdirected(here.at, here.tunnelled_from, source, destination):
+            return elsewhere
         return self._plain(here, source, destination)
 
     def _better_way(
@@ -198,24 +201,26 @@ class Forwarding:
         visitor = tables.exact(VisitorRoute, source)
         return visitor.endpoint if isinstance(visitor, VisitorRoute) else None
 
-    def _is_misdirected(
+    def _misdirected(
         self, at: Router, tunnelled_from: str, source: IPv6Address, destination: IPv6Address
-    ) -> bool:
-        """Whether a packet came out of a tunnel although its node is not here.
+    ) -> _Arrival | Outcome | None:
+        """Where a packet goes that came out of a tunnel although its node is not here.
 
-        A gateway lets through what its own nodes send home in a tunnel from where they visit,
-        unless it is for the very network that tunnelled it.
+        A gateway sends it on to the node's home, unless that tunnelled it here, and lets through
+        what its own nodes send home in a tunnel from where they visit.
         """
         home = self._plan.directory.home_of(destination)
         if home is None:
-            return False
+            return None
         if at.gateway is not None:
-            return True
+            return Outcome.UNREACHABLE
         if home.network == at.network:
-            return False
+            return None
+        if home.network == tunnelled_from:
+            return Outcome.UNREACHABLE
         sender = self._plan.directory.home_of(source)
         reverse = sender is not None and sender.network == at.network
-        return not reverse or home.network == tunnelled_from
+        return None if reverse else self._tunnel(at, home.mr)
 
     def _inside(self, at: Router, destination: IPv6Address) -> bool:
         owner = self._plan.directory.owner_of(destination)

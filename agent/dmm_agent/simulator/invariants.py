@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
+from dmm_agent.functions.effects import RefusingRoute
 from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import prefixes_of
 from dmm_agent.simulator.forwarding import Outcome
@@ -107,6 +108,29 @@ def no_loop(world: World, changed: Route) -> None:
                 raise AssertionError(f"packets from {source} to {destination} go round: {trace}")
 
 
+def none_stranded(world: World, changed: Route) -> None:
+    """After each change: whoever holds an older location than the home still reaches the node.
+
+    True where no message is lost or overtaken: the access router that lost the node says so first.
+
+    Raises:
+        AssertionError: packets that go by the home arrive, and others do not.
+    """
+    home = world.plan.directory.home_of(changed.prefix)
+    if changed.prefix.prefixlen != HNP_LENGTH or home is None:
+        return
+    address = changed.prefix[1]
+    traces = {
+        router: world.forwarding.trace(router.name, correspondent, address)
+        for router, correspondent in world.plan.correspondents()
+    }
+    by_home = [trace for router, trace in traces.items() if router.network == home.network]
+    if all(trace.outcome is Outcome.DELIVERED for trace in by_home):
+        for router, trace in traces.items():
+            if trace.outcome is not Outcome.DELIVERED:
+                raise AssertionError(f"from below {router.name} to {address}: {trace}")
+
+
 class Inspection:
     """Looks at all tables: nothing outlives its lease, and nothing grows without bound."""
 
@@ -138,6 +162,8 @@ class Inspection:
         for name, forwarding in self._world.tables.items():
             left_over = forwarding.unclaimed()
             for route in forwarding.routes.values():
+                if isinstance(route, RefusingRoute):
+                    continue  # says itself that nobody has the prefix
                 mobile = self._world.plan.directory.home_of(route.prefix) is not None
                 one = route.prefix.prefixlen == HNP_LENGTH
                 if one and mobile and route not in left_over and not self._is_leased(route.prefix):

@@ -22,12 +22,12 @@ ENCAPSULATING = {
     places.TABLE_CACHE: "CacheRoute",
     places.TABLE_SHORTCUT: "VisitorShortcut",
 }
-LEARNED = ("CacheRoute", "VisitorShortcut")
+LEARNED = ("CacheRoute", "RefusingRoute", "VisitorShortcut")
 
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """One piece of forwarding state; `to` is a link or a tunnel endpoint."""
+    """One piece of forwarding state; `to` is a link, a tunnel endpoint, or empty: refused."""
 
     kind: str
     prefix: IPv6Network
@@ -51,7 +51,9 @@ def adopted(view: AgentView) -> set[Route]:
 
 
 def _row(row: dict[str, Any]) -> Route:
-    return Route(row["kind"], IPv6Network(row["prefix"]), row.get("link") or row["endpoint"])
+    return Route(
+        row["kind"], IPv6Network(row["prefix"]), row.get("link") or row.get("endpoint", "")
+    )
 
 
 def by_kernel(view: AgentView) -> set[Route]:
@@ -68,6 +70,8 @@ def by_kernel(view: AgentView) -> set[Route]:
             found.add(Route(ENCAPSULATING[table], prefix, row["endpoint"]))
         elif table == places.TABLE_BOUND and "gateway" in row:
             found.add(Route("Delivery", prefix, row["dev"]))
+        elif table == places.TABLE_CACHE and row.get("type") == "unreachable":
+            found.add(Route("RefusingRoute", prefix, ""))
     for rule in view.kernel_rules:
         table = _table(rule)
         if rule["priority"] == places.RULE_VISITOR and table in homes:
@@ -86,7 +90,8 @@ def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
         return wanted
     for row in view.rows("bindings"):
         hnp = IPv6Network(row["hnp"])
-        wanted.add(Route("BindingRoute", hnp, row["location"]))
+        if not row["leaving"]:
+            wanted.add(Route("BindingRoute", hnp, row["location"]))
         home = config.directory.home_of(hnp)
         if row["visiting"] and home is not None:
             wanted.add(Route("VisitorRoute", hnp, str(home.mr)))
@@ -94,11 +99,11 @@ def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
 
 
 def learned(view: AgentView) -> set[tuple[IPv6Network, str]]:
-    """Cached answers that steer packets."""
+    """Cached answers that steer packets, or refuse them."""
     return {
-        (IPv6Network(row["prefix"]), row["location"])
+        (IPv6Network(row["prefix"]), row["location"] or "")
         for row in view.rows("cache")
-        if row["location"]
+        if row["location"] or row["status"] == "unknown"
     }
 
 
@@ -142,7 +147,8 @@ def _layout(config: AgentConfig) -> places.Layout:
 def _from_an_entry(row: dict[str, Any]) -> bool:
     table = _table(row)
     delivers = table == places.TABLE_BOUND and "gateway" in row
-    return delivers or ("endpoint" in row and table in ENCAPSULATING)
+    refuses = table == places.TABLE_CACHE and row.get("type") == "unreachable"
+    return delivers or refuses or ("endpoint" in row and table in ENCAPSULATING)
 
 
 def _table(row: dict[str, Any]) -> int:

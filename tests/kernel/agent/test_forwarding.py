@@ -26,6 +26,7 @@ from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Delivery,
+    RefusingRoute,
     VisitorRoute,
     VisitorShortcut,
 )
@@ -128,19 +129,60 @@ def test_full_size_packets_fit_uplinks_that_have_room_for_just_the_outer_header(
     assert goes(cn, mn, bytes(1500 - 48))
 
 
-def test_two_caches_that_point_at_each_other_make_no_loop(lab: Lab) -> None:
-    gw1, gw3, gw2 = Router("gw1"), Router("gw3"), Router("gw2")
-    gw1.install(CacheRoute(HNP2, GW3))
-    gw3.install(CacheRoute(HNP2, GW1))
-    gw2.install(CacheRoute(HNP1, GW3))
-    sender = lab.udp("gw1", ADDRESS["gw1"])
+def test_packets_to_a_prefix_that_nobody_has_are_refused_to_their_sender(lab: Lab) -> None:
+    gw2 = Router("gw2")
+    gw2.install(RefusingRoute(HNP1))
+    sender = lab.udp("cn", CN)
+    core = lab.sniff("core", "gw2")
+    before = icmp_errors("cn")
+
+    sender.sendto(b"is anybody there", (str(HNP1[5]), 9))
+    assert until(lambda: icmp_errors("cn") > before), "gw2 must answer: unreachable"
+    assert core.plain_udp() == []
+
+    gw2.remove(RefusingRoute(HNP1))
+    sender.sendto(b"and now", (str(HNP1[5]), 9))
+    assert until(lambda: bool(core.plain_udp())), "without the route it goes by the home network"
+
+
+def test_a_packet_that_comes_to_the_old_place_goes_on_by_the_home(lab: Lab) -> None:
+    at_home(lab)
+    routers = {host: Router(host) for host in ("gw1", "gw2", "gw3")}
+    routers["gw2"].install(CacheRoute(HNP1, GW3))
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+    to_old, to_home = lab.sniff("core", "gw3"), lab.sniff("core", "gw1")
+
+    assert goes(cn, mn)
+    assert to_old.tunnelled()[0] == (str(GW2), str(GW3))
+    assert to_home.tunnelled() == [(str(GW3), str(GW1))]
+
+
+def test_what_home_sends_to_a_place_that_lost_the_node_does_not_come_back(lab: Lab) -> None:
+    Router("gw1").install(BindingRoute(HNP1, GW3))
+    Router("gw3")
+    sender = lab.udp("cn", CN)
     core = lab.sniff("core", "gw1")
-    before = icmp_errors("gw1")
+    before = icmp_errors("cn")
 
-    sender.sendto(b"where are you", (str(HNP2[5]), 9))
+    sender.sendto(b"is it there", (str(HNP1[5]), 9))
 
-    assert until(lambda: icmp_errors("gw1") > before), "gw3 must answer: unreachable"
+    assert until(lambda: icmp_errors("cn") > before), "gw3 must answer: unreachable"
     assert core.tunnelled() == [(str(GW1), str(GW3))]
+
+
+def test_two_caches_that_point_at_each_other_make_no_loop(lab: Lab) -> None:
+    """Of a node that is away from home without anybody's knowing: gw2, gw3, home and no further."""
+    routers = {host: Router(host) for host in ("gw1", "gw2", "gw3", "ar1")}
+    routers["gw2"].install(CacheRoute(HNP1, GW3))
+    routers["gw3"].install(CacheRoute(HNP1, GW2))
+    sender = lab.udp("cn", CN)
+    core = lab.sniff("core", "gw3")
+    before = icmp_errors("cn")
+
+    sender.sendto(b"where are you", (str(HNP1[5]), 9))
+
+    assert until(lambda: icmp_errors("cn") > before), "ar1 must answer: unreachable"
+    assert core.tunnelled() == [(str(GW2), str(GW3)), (str(GW3), str(GW1))]
 
 
 def test_a_misdirected_packet_at_an_access_router_is_refused_not_sent_back(lab: Lab) -> None:

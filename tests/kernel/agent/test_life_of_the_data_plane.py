@@ -16,6 +16,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Delivery,
     Install,
+    RefusingRoute,
     Remove,
     VisitorRoute,
     VisitorShortcut,
@@ -26,6 +27,8 @@ from dmm_testbed.verify.kernel_routes import read_routes
 if TYPE_CHECKING:
     from tests.kernel.agent.lab import Lab
 
+    from dmm_agent.functions import effects
+
 pytestmark = [
     pytest.mark.usefixtures("lab", "data_planes"),
     pytest.mark.parametrize("data_planes", ["seg6", "ip6tnl"], indirect=True),
@@ -35,6 +38,7 @@ GW1, GW2, GW3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3"))
 ROUTES = (
     BindingRoute(HNP1, GW3),
     CacheRoute(HNP2, GW3),
+    RefusingRoute(IPv6Network("2001:db8:2:81ff::/64")),
     VisitorRoute(HNP2, GW2),
     VisitorShortcut(IPv6Network("2001:db8:3::/49"), GW3),
     Delivery(IPv6Network("2001:db8:3:8100::/64"), "ar1", MN_LL),
@@ -53,6 +57,17 @@ def state(host: str) -> str:
                 "nft list ruleset",
             )
         )
+
+
+def leads_to(route: effects.Route) -> str:
+    """What verification says of a route's end."""
+    match route:
+        case Delivery(link=link):
+            return link
+        case RefusingRoute():
+            return ""
+        case _:
+            return str(route.endpoint)
 
 
 def test_flush_leaves_a_host_exactly_as_it_was() -> None:
@@ -102,10 +117,7 @@ def test_verification_sees_in_the_kernel_what_was_installed() -> None:
     own = [rule for rule in rules if rule.get("protocol") == "77"]
     view: Any = SimpleNamespace(kernel_routes=read_routes(shown), kernel_rules=own)
 
-    assert by_kernel(view) == {
-        Route(type(r).__name__, r.prefix, r.link if isinstance(r, Delivery) else str(r.endpoint))
-        for r in ROUTES
-    }
+    assert by_kernel(view) == {Route(type(r).__name__, r.prefix, leads_to(r)) for r in ROUTES}
     assert list(strangers(view, gw1.config)) == []
     assert list(missing(view, gw1.config)) == []
 

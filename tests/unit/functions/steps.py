@@ -60,7 +60,7 @@ class Steps:
         for name, values in options.items():
             chosen[name] = chosen.get(name, {}) | values
         config = PLAN.config(PLAN.routers[host], chosen)
-        wanted = {name: config.functions.get(name, {}) for name in functions}
+        wanted = {name: config.functions.get(name, chosen.get(name, {})) for name in functions}
         self.now = NOW
         self.node = build_node(
             config.model_copy(update={"functions": wanted}), Random(1), FUNCTIONS

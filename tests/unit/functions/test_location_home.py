@@ -139,6 +139,13 @@ def test_a_deregistration_waits_a_little_for_the_node_to_show_up_elsewhere(lm: S
     assert lm.locations() == {}
 
 
+def test_meanwhile_nothing_is_sent_to_where_it_was(lm: Steps) -> None:
+    route = BindingRoute(HNP1, address("gw3"))
+    lm.receive("gw3", lm.update(HNP1, after_s=1))
+    assert Remove(route) in lm.receive("gw3", lm.update(HNP1, lifetime_s=0, after_s=1))
+    assert Install(route) in lm.receive("gw3", lm.update(HNP1, after_s=1))
+
+
 def test_a_node_that_shows_up_in_time_keeps_its_entry(lm: Steps) -> None:
     lm.receive("gw3", lm.update(HNP1, after_s=1))
     leaving = timer(lm.receive("gw3", lm.update(HNP1, lifetime_s=0, after_s=1)), "expiry")

@@ -14,6 +14,7 @@ from dmm_agent.functions.queries import NEGATIVE_LIFETIME_S
 from dmm_agent.wire import (
     AnswerStatus,
     HomeNetworkPrefix,
+    LmaAddress,
     LocationAnswer,
     LocationQuery,
     MagAddress,
@@ -79,10 +80,16 @@ def test_unknown(lm: Steps) -> None:
     assert answer.lifetime_s == NEGATIVE_LIFETIME_S
 
 
-@pytest.mark.parametrize("prefix", ["2001:db8:2:8100::/64", "2001:db8:77::/64", "::/0"])
-def test_not_served(lm: Steps, prefix: str) -> None:
+@pytest.mark.parametrize(
+    ("prefix", "served_by"),
+    [("2001:db8:2:8100::/64", "gw2"), ("2001:db8:77::/64", None), ("::/0", None)],
+)
+def test_what_another_serves_is_referred_to_it(
+    lm: Steps, prefix: str, served_by: str | None
+) -> None:
     answer = asked(lm, prefix)
     assert said(answer) == (AnswerStatus.NOT_SERVED, prefix, None)
+    assert answer.first(LmaAddress) == (LmaAddress(address(served_by)) if served_by else None)
     assert answer.lifetime_s == NEGATIVE_LIFETIME_S
 
 

@@ -23,14 +23,22 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Effect,
     Install,
+    RefusingRoute,
     Remove,
     VisitorRoute,
     VisitorShortcut,
 )
-from dmm_agent.functions.events import BindingGone, BindingSet, Intercepted
+from dmm_agent.functions.events import (
+    BindingGone,
+    BindingSet,
+    Intercepted,
+    NodeLeft,
+    TimerFired,
+)
 from dmm_agent.wire import (
     AnswerStatus,
     HomeNetworkPrefix,
+    LmaAddress,
     LocationAnswer,
     LocationQuery,
     MagAddress,
@@ -57,8 +65,8 @@ OTHER_VISITOR = IPv6Network("2001:db8:1:8177::/64")
 class Mr(Steps):
     """The MR of net2, alone."""
 
-    def __init__(self, **options: object) -> None:
-        super().__init__("gw2", ["mr"], mr=options)
+    def __init__(self, host: str = "gw2", **options: object) -> None:
+        super().__init__(host, ["mr"], mr=options)
 
     def packet(
         self, source: IPv6Address, destination: IPv6Address, after_s: float = 0.0
@@ -132,6 +140,38 @@ def test_more_packets_ask_nothing_more(mr: Mr) -> None:
     assert mr.packet(LOCAL, AWAY_NODE, after_s=1) == [], "it is known"
 
 
+class TestReferral:
+    """Asked first is the LM of its own network, which knows who serves a prefix."""
+
+    @pytest.fixture
+    def mr(self) -> Mr:
+        return Mr("ar21", ask_first="own-lm")
+
+    def test_it_asks_who_it_is_referred_to(self, mr: Mr) -> None:
+        asked = mr.packet(LOCAL, AWAY_NODE)
+        assert sent(asked) == [("LocationQuery", "gw2")]
+        effects = self.refer(mr, message(asked, LocationQuery), "gw1")
+        assert sent(effects) == [("LocationQuery", "gw1")]
+        effects = mr.answer(message(effects, LocationQuery), AnswerStatus.AWAY, "gw3")
+        assert installed(effects) == [CacheRoute(HNP1, address("gw3"))]
+
+    @pytest.mark.parametrize("elsewhere", ["gw3", "ar11"])
+    def test_but_nobody_whom_the_directory_does_not_name(self, mr: Mr, elsewhere: str) -> None:
+        query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
+        effects = self.refer(mr, query, elsewhere)
+        assert recorded(effects) == ["referral_refused"]
+        assert sent(effects) == []
+
+    def test_who_does_not_serve_a_prefix_is_not_believed_where_it_is(self, mr: Mr) -> None:
+        query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
+        assert installed(mr.answer(query, AnswerStatus.AWAY, "gw3", sender="gw2")) == []
+
+    def refer(self, mr: Mr, query: LocationQuery, to: str) -> list[Effect]:
+        options = (*query.options, LmaAddress(address(to)))
+        answer = LocationAnswer(AnswerStatus.NOT_SERVED, query.sequence, 5, options)
+        return mr.receive("gw2", answer)
+
+
 def test_an_unanswered_query_is_repeated_and_then_given_up(mr: Mr) -> None:
     effects = mr.packet(LOCAL, AWAY_NODE)
     queries = []
@@ -168,9 +208,26 @@ def test_a_home_prefix_needs_no_route(mr: Mr) -> None:
 def test_a_negative_answer_is_remembered_so_that_it_is_not_asked_again_at_once(
     mr: Mr, status: AnswerStatus
 ) -> None:
-    assert installed(mr.resolve(status)) == []
+    mr.resolve(status)
     assert mr.packet(LOCAL, AWAY_NODE, after_s=3) == []
     assert [row["status"] for row in mr.table("cache")] == [status.name.lower()]
+
+
+def test_packets_to_a_prefix_that_nobody_has_are_refused_for_as_long_as_that_is_known(
+    mr: Mr,
+) -> None:
+    effects = mr.resolve(AnswerStatus.UNKNOWN)
+    assert installed(effects) == [RefusingRoute(HNP1)]
+    mr.now += 60
+    assert removed(mr.fire(timer(effects, "lapse"))) == [RefusingRoute(HNP1)]
+
+
+def test_a_prefix_that_somebody_has_by_now_is_no_longer_refused(mr: Mr) -> None:
+    mr.resolve(AnswerStatus.UNKNOWN)
+    asked = message(mr(TimerFired("mr", ("lapse", HNP1))), LocationQuery)
+    effects = mr.answer(asked, AnswerStatus.AWAY, "gw3")
+    assert removed(effects) == [RefusingRoute(HNP1)]
+    assert installed(effects) == [CacheRoute(HNP1, address("gw3"))]
 
 
 @pytest.mark.parametrize("changed", ["sequence", "prefix", "sender"])
@@ -310,6 +367,13 @@ def test_a_home_prefix_that_is_away_is_sent_to_its_location(mr: Mr) -> None:
     effects = mr(BindingSet(own, address("gw3"), None))
     assert installed(effects) == [BindingRoute(own, address("gw3"))]
     assert removed(mr(BindingGone(own))) == [BindingRoute(own, address("gw3"))]
+
+
+def test_where_the_node_has_left_nothing_is_sent_until_it_shows_up_again(mr: Mr) -> None:
+    mr.visit()
+    route = BindingRoute(VISITOR, address("ar21"))
+    assert removed(mr(NodeLeft(VISITOR))) == [route]
+    assert route in installed(mr.visit())
 
 
 def test_a_visitor_is_reached_and_sends_by_its_home(mr: Mr) -> None:

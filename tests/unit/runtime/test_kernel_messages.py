@@ -23,6 +23,7 @@ from dmm_agent.dataplane.rtnetlink import (
     Pass,
     Refuse,
     Rule,
+    Target,
     Via,
     add_rule,
     decode_route,
@@ -131,17 +132,18 @@ ACCESS = config(
 
 
 @pytest.mark.parametrize(
-    ("host", "refused"),
+    ("host", "misdirected"),
     [
-        (GATEWAY, ["2001:db8:2:8000::/49"]),
-        (ACCESS, ["2001:db8:1:8000::/49", "2001:db8:2:8000::/49"]),
+        (GATEWAY, {"2001:db8:2:8000::/49": Encapsulate(IPv6Address("2001:db8:2::1"), 7)}),
+        (ACCESS, {"2001:db8:1:8000::/49": Refuse(), "2001:db8:2:8000::/49": Refuse()}),
     ],
 )
-def test_a_gateway_serves_its_pool_an_access_router_only_what_is_bound(
-    host: AgentConfig, refused: list[str]
+def test_a_gateway_sends_what_is_misdirected_home_an_access_router_refuses_it(
+    host: AgentConfig, misdirected: dict[str, Target]
 ) -> None:
     routes = places.layout(host, SEG6, 7).routes
-    assert [str(r.prefix) for r in routes if r.table == places.TABLE_MISDIRECTED] == refused
+    found = {str(r.prefix): r.target for r in routes if r.table == places.TABLE_MISDIRECTED}
+    assert found == misdirected
 
 
 def test_rules_are_unique_and_the_local_one_comes_right_after_decapsulation() -> None:

@@ -1,0 +1,129 @@
+"""The locations that an MR has learnt: a bounded cache of answers, and the routes they stand for.
+
+An entry lapses with the answer's lifetime; the least recently used goes first when there is no room
+(draft, 7: RS2).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.functions.effects import (
+    CacheRoute,
+    CancelTimer,
+    Effect,
+    Install,
+    RefusingRoute,
+    Remove,
+    SetTimer,
+    VisitorShortcut,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv6Address, IPv6Network
+
+    from dmm_agent.wire import AnswerStatus
+
+IN_USE_S = 3.0
+"""A location counts as in use for this long after its last sampled packet."""
+REFRESH_AHEAD_S = 1.0
+"""A location in use is asked for again this long before it lapses."""
+
+LearntRoute = CacheRoute | RefusingRoute | VisitorShortcut
+"""What an answer can put into the data plane."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One cached answer."""
+
+    prefix: IPv6Network
+    status: AnswerStatus
+    endpoint: IPv6Address | None
+    route: LearntRoute | None
+    """What the answer put into the data plane, if anything."""
+    expires_at: float
+    used_at: float
+
+    def is_in_use(self, now: float) -> bool:
+        """Whether packets for it have been seen a moment ago."""
+        return now - self.used_at <= IN_USE_S
+
+
+class Cache:
+    """Answers by prefix. Its timers have the key ``("lapse", prefix)``."""
+
+    def __init__(self, owner: str, limit: int) -> None:
+        self._owner = owner
+        self._limit = limit
+        self._entries: OrderedDict[IPv6Network, Entry] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries.values()))
+
+    def get(self, prefix: IPv6Network) -> Entry | None:
+        """The entry of a prefix."""
+        return self._entries.get(prefix)
+
+    def use(self, prefix: IPv6Network, now: float) -> bool:
+        """Note that a packet for the prefix passed; says whether there is an entry for it."""
+        entry = self._entries.get(prefix)
+        if entry is None:
+            return False
+        entry.used_at = now
+        self._entries.move_to_end(prefix)
+        return True
+
+    def put(self, entry: Entry) -> Iterator[Effect]:
+        """Add or replace an entry and its route; the least recently used one may have to go."""
+        old = self._entries.get(entry.prefix)
+        if old is not None:
+            entry.used_at = old.used_at
+            if old.route is not None and type(old.route) is not type(entry.route):
+                yield Remove(old.route)
+        if entry.route is not None and (old is None or old.route != entry.route):
+            yield Install(entry.route)
+        self._entries[entry.prefix] = entry
+        self._entries.move_to_end(entry.prefix)
+        yield self._lapse_timer(entry)
+        while len(self._entries) > self._limit:
+            yield from self.forget(next(iter(self._entries)))
+
+    def steer(self, entry: Entry, route: LearntRoute) -> Iterator[Effect]:
+        """Use an entry that steered no packet so far."""
+        entry.route = route
+        yield Install(route)
+        yield self._lapse_timer(entry)
+
+    def _lapse_timer(self, entry: Entry) -> SetTimer:
+        ahead_s = REFRESH_AHEAD_S if entry.route is not None else 0.0
+        return SetTimer(self._owner, ("lapse", entry.prefix), entry.expires_at - ahead_s)
+
+    def last_timer(self, entry: Entry) -> SetTimer:
+        """Wakes the owner when an entry that was asked for again has not been renewed."""
+        return SetTimer(self._owner, ("lapse", entry.prefix), entry.expires_at)
+
+    def forget(self, prefix: IPv6Network) -> Iterator[Effect]:
+        """Drop an entry and its route, if there is one."""
+        entry = self._entries.pop(prefix, None)
+        if entry is None:
+            return
+        yield CancelTimer(self._owner, ("lapse", prefix))
+        if entry.route is not None:
+            yield Remove(entry.route)
+
+    def rows(self, now: float) -> list[dict[str, Any]]:
+        """The entries, for `dmmctl`."""
+        return [
+            {
+                "prefix": str(entry.prefix),
+                "status": entry.status.name.lower(),
+                "location": str(entry.endpoint) if entry.route and entry.endpoint else None,
+                "remaining_s": round(entry.expires_at - now, 3),
+                "used_s_ago": round(now - entry.used_at, 3),
+            }
+            for entry in self._entries.values()
+        ]
