@@ -6,6 +6,7 @@ import json
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import TYPE_CHECKING, Any
 
+from dmm_agent.dataplane.layout import TABLE_MISDIRECTED
 from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ def home_prefix(lab: Lab, cast: Cast) -> str:
 
 
 def tunnels(lab: Lab, host: str) -> dict[str, str]:
-    """Prefixes that a machine's kernel encapsulates, and where to."""
+    """Prefixes that a machine's kernel encapsulates because of some node, and where to."""
     routes = read_routes(
         lab.host(host).check_output(f"ip -json -6 route show table all proto {AGENT_PROTOCOL}")
     )
-    return {route["dst"]: route["endpoint"] for route in routes if "endpoint" in route}
+    return {
+        route["dst"]: route["endpoint"]
+        for route in routes
+        if "endpoint" in route and route["table"] != str(TABLE_MISDIRECTED)
+    }
