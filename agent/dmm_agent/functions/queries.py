@@ -53,11 +53,13 @@ def answer_query(
         return None
     owner = context.directory.owner_of(asked.prefix)
     if owner is None or owner.lm != context.address:
-        return _refer(query, asked, owner)
+        # Who serves it (draft, 4.5 and 6: each server has its own data, none another's).
+        referral = LmaAddress(owner.lm) if owner else None
+        return _answer(query, AnswerStatus.NOT_SERVED, asked.prefix, referral, NEGATIVE_LIFETIME_S)
     first = asked.prefix.network_address
     if first not in owner.mobile_pool:
         fixed = fixed_part(owner, first)
-        return _answer(query, AnswerStatus.FIXED, fixed, owner.mr, lifetime_s)
+        return _answer(query, AnswerStatus.FIXED, fixed, MagAddress(owner.mr), lifetime_s)
     hnp = hnp_of(first)
     lease = allocator.holder(hnp)
     leased_s = 0 if lease is None else int(lease.expires_at - now)
@@ -67,19 +69,8 @@ def answer_query(
     place = None if binding is None else context.directory.owner_of(binding.location)
     if binding is not None and place is not None and place.network != context.network:
         remaining_s = max(1, min(lifetime_s, int(binding.expires_at - now)))
-        return _answer(query, AnswerStatus.AWAY, hnp, binding.location, remaining_s)
-    return _answer(query, AnswerStatus.HOME, hnp, owner.mr, min(lifetime_s, leased_s))
-
-
-def _refer(query: LocationQuery, asked: HomeNetworkPrefix, owner: NetworkEntry | None) -> Answer:
-    """Say who serves a prefix (draft, 4.5 and 6: each server has its own data, none another's)."""
-    message = LocationAnswer(
-        status=AnswerStatus.NOT_SERVED,
-        sequence=query.sequence,
-        lifetime_s=NEGATIVE_LIFETIME_S,
-        options=(asked, LmaAddress(owner.lm)) if owner else (asked,),
-    )
-    return Answer(asked.prefix, mobile=False, message=message)
+        return _answer(query, AnswerStatus.AWAY, hnp, MagAddress(binding.location), remaining_s)
+    return _answer(query, AnswerStatus.HOME, hnp, MagAddress(owner.mr), min(lifetime_s, leased_s))
 
 
 def fixed_part(owner: NetworkEntry, address: IPv6Address) -> IPv6Network:
@@ -91,12 +82,12 @@ def _answer(
     query: LocationQuery,
     status: AnswerStatus,
     prefix: IPv6Network,
-    location: IPv6Address | None,
+    where: MagAddress | LmaAddress | None,
     lifetime_s: int,
 ) -> Answer:
-    options = [HomeNetworkPrefix(prefix)] + ([MagAddress(location)] if location else [])
+    options = (HomeNetworkPrefix(prefix), where) if where else (HomeNetworkPrefix(prefix),)
     message = LocationAnswer(
-        status=status, sequence=query.sequence, lifetime_s=lifetime_s, options=tuple(options)
+        status=status, sequence=query.sequence, lifetime_s=lifetime_s, options=options
     )
     mobile = status in (AnswerStatus.AWAY, AnswerStatus.HOME)
     return Answer(prefix, mobile, message)
