@@ -27,9 +27,9 @@ QUIET_S = 90
 class History(RuleBasedStateMachine):
     """Two mobile nodes with sessions, in three networks where anything can happen."""
 
-    @initialize(seed=st.integers(0, 2**16))
-    def begin(self, seed: int) -> None:
-        self.world = example_world(seed, mobile_nodes=2)
+    @initialize(seed=st.integers(0, 2**16), resolution=st.sampled_from(["query", "push"]))
+    def begin(self, seed: int, resolution: str) -> None:
+        self.world = example_world(seed, mobile_nodes=2, resolution=resolution)
         self.messages = watch(self.world)
 
     @rule(mn_id=MOBILE_NODES, access_router=ACCESS_ROUTERS)

@@ -16,9 +16,12 @@ MN = "mn1@dmm.example"
 ACCESS_ROUTERS = ["ar11", "ar12", "ar21", "ar22", "ar31", "ar32", "ar41", "ar42"]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_packets_reach_the_node_from_the_moment_its_home_knows_where_it_is(seed: int) -> None:
-    world = example_world(seed, networks=4)
+@pytest.mark.parametrize("resolution", ["query", "push", "none"])
+@pytest.mark.parametrize("seed", range(10))
+def test_packets_reach_the_node_from_the_moment_its_home_knows_where_it_is(
+    seed: int, resolution: str
+) -> None:
+    world = example_world(seed, networks=4, resolution=resolution)
     watch(world)
     moves = Random(seed)
     world.attach(MN, "ar11")

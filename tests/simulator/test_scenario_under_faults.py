@@ -80,11 +80,12 @@ def settle(world: World) -> None:
     world.run(SETTLE_S)
 
 
+@pytest.mark.parametrize("resolution", ["query", "push"])
 @pytest.mark.parametrize("seed", seeds())
 def test_every_table_agrees_once_quiet_and_nothing_is_left_once_gone(
-    seed: int, make_world: Callable[..., World]
+    seed: int, resolution: str, make_world: Callable[..., World]
 ) -> None:
-    world = make_world(seed=seed, faults=FAULTS, mobile_nodes=2)
+    world = make_world(seed=seed, faults=FAULTS, mobile_nodes=2, resolution=resolution)
     with replayable(world):
         messages = play(world)
         settle(world)

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dmm_agent.dataplane.netlink import Netlink, Request
     from dmm_agent.dataplane.rtnetlink import KernelRoute, Rule
     from dmm_agent.dataplane.tunnels import Tunnel
+    from dmm_agent.functions.events import Interception
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ SIOCGIFMTU = 0x8921
 DEFAULT_MTU = 1500
 
 
-def bring_up(config: AgentConfig, netlink: Netlink, intercept: bool) -> Forwarding:
+def bring_up(
+    config: AgentConfig, netlink: Netlink, intercepts: frozenset[Interception]
+) -> Forwarding:
     """Prepare the host for forwarding, keep what already forwards, and adopt it.
 
     Raises:
@@ -75,7 +78,7 @@ def bring_up(config: AgentConfig, netlink: Netlink, intercept: bool) -> Forwardi
     plan = layout(config, tunnel, device)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
-    nftables.load(nftables.ruleset(config, tunnel, intercept))
+    nftables.load(nftables.ruleset(config, tunnel, intercepts))
     encapsulate = partial(tunnel.encapsulate, own=config.address, device=device)
     forwarding = Forwarding(netlink, plan.own_prefix, encapsulate)
     forwarding.adopt()

@@ -33,6 +33,7 @@ NFULNL_COPY_PACKET = 2
 NFULA_IFINDEX_INDEV, NFULA_HWADDR, NFULA_PAYLOAD = 4, 8, 9
 
 IPV6_HEADER_BYTES = 40
+IP_PROTOCOL_IPV6 = 41
 RECEIVE_SIZE = 1 << 16
 READ_AT_ONCE = 64
 """Most datagrams taken in one go, so that a flood leaves the agent time for the rest."""
@@ -51,6 +52,8 @@ class Sample:
     """The sender's MAC address, empty if the link has none."""
     source: IPv6Address
     destination: IPv6Address
+    inner: tuple[IPv6Address, IPv6Address] | None = None
+    """Source and destination of the packet inside, if this one is a tunnel (RFC 2473)."""
 
 
 class NflogError(Exception):
@@ -81,9 +84,10 @@ class Nflog:
 
     def _bind_group(self, group: int) -> None:
         bind = attribute(NFULA_CFG_CMD, bytes([NFULNL_CFG_CMD_BIND]))
-        # Only the IPv6 header; and one packet a message, or the kernel collects for a second.
+        # The IPv6 header and that of a packet inside; and one packet a message, or the kernel
+        # collects for a second.
         rest = attribute(
-            NFULA_CFG_MODE, struct.pack("!IBB", IPV6_HEADER_BYTES, NFULNL_COPY_PACKET, 0)
+            NFULA_CFG_MODE, struct.pack("!IBB", 2 * IPV6_HEADER_BYTES, NFULNL_COPY_PACKET, 0)
         )
         rest += attribute(NFULA_CFG_QTHRESH, struct.pack("!I", 1))
         for settings in (bind, rest):
@@ -148,7 +152,15 @@ def parse(kind: int, body: bytes) -> Sample | None:
         link_layer=_link_layer(found.get(NFULA_HWADDR, b"")),
         source=IPv6Address(payload[8:24]),
         destination=IPv6Address(payload[24:40]),
+        inner=_ends(payload[40:80]) if payload[6] == IP_PROTOCOL_IPV6 else None,
     )
+
+
+def _ends(header: bytes) -> tuple[IPv6Address, IPv6Address] | None:
+    """Source and destination in an IPv6 header, if there is all of it."""
+    if len(header) < IPV6_HEADER_BYTES:
+        return None
+    return IPv6Address(header[8:24]), IPv6Address(header[24:40])
 
 
 def _link_layer(field: bytes) -> str:

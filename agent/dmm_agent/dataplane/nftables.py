@@ -9,9 +9,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.layout import IP_PROTOCOL_IPV6, MARK_MASK, MARK_TUNNELLED, tunnel_mark
+from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.tunnels import Tunnel
@@ -27,41 +28,56 @@ SAMPLED_AT_ONCE = 4096
 COMMAND_TIMEOUT_S = 30
 
 SUBNET = "ffff:ffff:ffff:ffff::"
+INNER_DESTINATION_BIT = 192
+"""Of a packet inside a tunnel, counted from its own header."""
+INNER_SUBNET = f"@th,{INNER_DESTINATION_BIT},64"
 
 
 class NftablesError(Exception):
     """`nft` is missing or refused our rules."""
 
 
-def ruleset(config: AgentConfig, tunnel: Tunnel, intercept: bool) -> str:
+def ruleset(config: AgentConfig, tunnel: Tunnel, intercepts: frozenset[Interception]) -> str:
     """The whole table as input for `nft -f -`, which replaces an older one in one transaction."""
     rules = [*_trust_rules(config), *tunnel.guards(config.address)]
     if config.access_links:
         rules += _access_rules(config)
-    if intercept:
-        rules += _interception_rules(config)
+    for interception, its_rules in _INTERCEPTING.items():
+        if interception in intercepts:
+            rules += its_rules(config)
     body = "\n".join(f"    {rule}" for rule in rules)
     return f"""\
 table ip6 {TABLE}
 delete table ip6 {TABLE}
 table ip6 {TABLE} {{
-  set observed {{
-    type ipv6_addr
-    size {SAMPLED_AT_ONCE}
-    flags dynamic,timeout
-    timeout {OBSERVED_EVERY}
-  }}
-  set intercepted {{
-    type ipv6_addr
-    size {SAMPLED_AT_ONCE}
-    flags dynamic,timeout
-    timeout {INTERCEPTED_EVERY}
-  }}
+{"".join(_sets(config, intercepts))}\
   chain prerouting {{
     type filter hook prerouting priority mangle
 {body}
   }}
 }}
+"""
+
+
+def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[str]:
+    """What has been told a moment ago, so that it is not told again."""
+    if config.access_links:
+        yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
+    if intercepts:
+        yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
+    if Interception.HOMEBOUND in intercepts:
+        yield _set("homebound", "ip6 saddr . ip6 daddr", INTERCEPTED_EVERY)
+        yield _set("homebound_inside", f"ip6 saddr . {INNER_SUBNET}", INTERCEPTED_EVERY)
+
+
+def _set(name: str, of: str, every: str) -> str:
+    return f"""\
+  set {name} {{
+    typeof {of}
+    size {SAMPLED_AT_ONCE}
+    flags dynamic,timeout
+    timeout {every}
+  }}
 """
 
 
@@ -101,23 +117,48 @@ def _access_rules(config: AgentConfig) -> list[str]:
     ]
 
 
-def _interception_rules(config: AgentConfig) -> list[str]:
+def _outbound_rules(config: AgentConfig) -> list[str]:
     """Tell of plain packets to other networks' mobile nodes, and of visitors' to other networks."""
     others = [n for n in config.directory.networks if n.network != config.network]
     if not others:
         return []
     pools = _elements(n.mobile_pool for n in others)
     prefixes = _elements(n.prefix for n in others)
-    plain = f"meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x}"
-    key = f"ip6 daddr and {SUBNET}"
-    tell = (
-        f"{key} != @intercepted update @intercepted {{ {key} }} "
-        f"log group {INTERCEPTED_GROUP} snaplen 40"
-    )
+    tell = _tell("intercepted", f"ip6 daddr and {SUBNET}")
     return [
-        f"{plain} ip6 daddr {pools} {tell}",
-        f"{plain} ip6 saddr {pools} ip6 daddr {prefixes} {tell}",
+        f"{_PLAIN} ip6 daddr {pools} {tell}",
+        f"{_PLAIN} ip6 saddr {pools} ip6 daddr {prefixes} {tell}",
     ]
+
+
+def _homebound_rules(config: AgentConfig) -> list[str]:
+    """Tell of packets from elsewhere to this network's own mobile nodes.
+
+    Of tunnelled ones nftables sees the outer packet, which says who tunnelled it; with `ip6tnl` it
+    sees the inner one again, with the mark.
+    """
+    own = config.directory.named(config.network)
+    pool = own.mobile_pool
+    bits = int(pool.network_address) >> (128 - pool.prefixlen)
+    inside = f"@th,{INNER_DESTINATION_BIT},{pool.prefixlen} {bits:#x}"
+    return [
+        f"{_PLAIN} ip6 saddr != {own.prefix} ip6 daddr {pool} "
+        + _tell("homebound", f"ip6 saddr and {SUBNET} . ip6 daddr and {SUBNET}"),
+        f"meta l4proto {IP_PROTOCOL_IPV6} ip6 daddr {config.address} {inside} "
+        + _tell("homebound_inside", f"ip6 saddr . {INNER_SUBNET}"),
+    ]
+
+
+def _tell(known: str, key: str) -> str:
+    """Log a packet, unless one with the same key is in a set of those that were a moment ago."""
+    return f"{key} != @{known} update @{known} {{ {key} }} log group {INTERCEPTED_GROUP} snaplen 80"
+
+
+_PLAIN = f"meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x}"
+_INTERCEPTING = {
+    Interception.OUTBOUND: _outbound_rules,
+    Interception.HOMEBOUND: _homebound_rules,
+}
 
 
 def load(text: str) -> None:

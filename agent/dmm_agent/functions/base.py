@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dmm_agent.config import Directory, MobileNodePolicy
     from dmm_agent.functions.effects import Effect
-    from dmm_agent.functions.events import Event
+    from dmm_agent.functions.events import Event, Interception
 
 
 class Options(BaseModel):
@@ -60,6 +60,11 @@ class Function(abc.ABC, Generic[OptionsT]):
     def __init__(self, context: Context, options: OptionsT) -> None:
         self.context = context
         self.options = options
+
+    @property
+    def intercepts(self) -> frozenset[Interception]:
+        """Which packets it wants to hear of, as `Intercepted`."""
+        return frozenset()
 
     @abc.abstractmethod
     def handle(self, event: Event, now: float) -> Iterable[Effect]:

@@ -111,6 +111,10 @@ class Database:
             yield from self._notices.revoke(revoked, known.hnp, known.mn_id, time, now)
         yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, revoked, now)
 
+    def is_away(self, binding: Binding) -> bool:
+        """Whether a prefix of this network is in another."""
+        return binding.home_lm is None and self._seen_from_outside(binding) is not None
+
     def _seen_from_outside(self, binding: Binding | None) -> IPv6Address | None:
         """The other network's MR that a prefix is reached through; None while it is in this one."""
         if binding is None:

@@ -5,6 +5,7 @@ All times are seconds since 1970 as a float; they never come from a clock read i
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,15 +82,26 @@ class Observed:
     source: IPv6Address
 
 
+class Interception(enum.Enum):
+    """Which packets a function wants to hear of, as `Intercepted`."""
+
+    OUTBOUND = "outbound"
+    """Plain packets to other networks' mobile nodes, and those of visitors to other networks."""
+    HOMEBOUND = "homebound"
+    """Packets to this network's own mobile nodes, plain or tunnelled here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A packet passed that mobility routing has no location for yet, or whose location is in use.
+    """A packet passed that mobility routing may know, or may want to know, a better way for.
 
     Sampled: at most ten a second for each destination prefix.
     """
 
     source: IPv6Address
     destination: IPv6Address
+    tunnelled_by: IPv6Address | None = None
+    """Who tunnelled it here, if it came in a tunnel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +136,24 @@ class BindingGone:
 
 
 @dataclass(frozen=True, slots=True)
+class LocationSought:
+    """Told by `mr` to the `lm` beside it: packets for a prefix came here that should not have to.
+
+    `by`, the MR that serves their sender, could send them straight to the prefix's location.
+    """
+
+    hnp: IPv6Network
+    by: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseEnded:
     """Told by `allocator`: a lease ran out (draft, 5); nothing may outlive it."""
 
     hnp: IPv6Network
 
 
-Note = BindingSet | NodeLeft | BindingGone | LeaseEnded
+Note = BindingSet | NodeLeft | BindingGone | LocationSought | LeaseEnded
 """What functions on one host tell each other; it never travels."""
 
 Event = (
@@ -145,5 +168,6 @@ Event = (
     | BindingSet
     | NodeLeft
     | BindingGone
+    | LocationSought
     | LeaseEnded
 )

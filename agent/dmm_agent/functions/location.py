@@ -21,8 +21,15 @@ from dmm_agent.functions.allocator import Allocator
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.database import Database
 from dmm_agent.functions.effects import Effect, Record, Send
-from dmm_agent.functions.events import Event, LeaseEnded, Received, TimerFired
+from dmm_agent.functions.events import (
+    Event,
+    LeaseEnded,
+    LocationSought,
+    Received,
+    TimerFired,
+)
 from dmm_agent.functions.notices import Notices
+from dmm_agent.functions.proxy_messages import lifetime_of
 from dmm_agent.functions.queries import answer_query
 from dmm_agent.functions.requests import Requests
 from dmm_agent.functions.updates import Updates
@@ -40,6 +47,8 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from ipaddress import IPv6Address
+
+    from dmm_agent.wire import Message
 
 
 class LocationOptions(Options):
@@ -80,27 +89,37 @@ class LocationManager(Function[LocationOptions]):
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Serve updates, queries and the answers to our own messages; tell others last."""
-        yield from self._serve(event, now)
+        if isinstance(event, Received):
+            yield from self._serve(event.source, event.message, now)
+        else:
+            yield from self._notice(event, now)
         yield from self._database.tell_others(now)
 
-    def _serve(self, event: Event, now: float) -> Iterator[Effect]:
+    def _serve(self, source: IPv6Address, message: Message, now: float) -> Iterator[Effect]:
+        match message:
+            case BindingUpdate():
+                yield from self._updates.take(source, message, now)
+            case LocationQuery():
+                yield from self._queried(source, message, now)
+            case BindingAcknowledgement():
+                yield from self._visitors.home_answered(source, message, now)
+            case BindingRevocationIndication():
+                yield from self._visitors.revoked(source, message)
+            case BindingRevocationAcknowledgement():
+                yield from self._revocation_answered(source, message, now)
+            case UpdateNotificationAcknowledgement():
+                yield from self._notices.notified(source, message.sequence)
+            case _:
+                return
+
+    def _notice(self, event: Event, now: float) -> Iterator[Effect]:
         match event:
-            case Received(source, BindingUpdate() as update):
-                yield from self._updates.take(source, update, now)
-            case Received(source, LocationQuery() as query):
-                yield from self._queried(source, query, now)
-            case Received(source, BindingAcknowledgement() as answer):
-                yield from self._visitors.home_answered(source, answer, now)
-            case Received(source, BindingRevocationIndication() as indication):
-                yield from self._visitors.revoked(source, indication)
-            case Received(source, BindingRevocationAcknowledgement() as answer):
-                yield from self._revocation_answered(source, answer, now)
-            case Received(source, UpdateNotificationAcknowledgement(sequence=sequence)):
-                yield from self._notices.notified(source, sequence)
             case TimerFired(_, ("request", key)):
                 yield from self._requests.again(key, now)
             case TimerFired(_, ("expiry", IPv6Network() as hnp)):
                 yield from self._expired(hnp, now)
+            case LocationSought(hnp, by):
+                yield from self._sought(hnp, by, now)
             case LeaseEnded(hnp):
                 yield from self._database.unbind(hnp)
                 self._notices.forget(hnp)
@@ -145,6 +164,15 @@ class LocationManager(Function[LocationOptions]):
         if answer.mobile:
             self._notices.remember(answer.hnp, source, now + answer.message.lifetime_s, now)
         yield Send(source, answer.message)
+
+    def _sought(self, hnp: IPv6Network, by: IPv6Address, now: float) -> Iterator[Effect]:
+        """An MR sends packets here that it could send to where the node is (draft, 7: RS2.push)."""
+        binding = self._database.bindings.get(hnp)
+        if binding is None or binding.leaving or not self._database.is_away(binding):
+            return
+        if by != binding.location and is_infrastructure(self.context.directory, by):
+            lifetime_s = min(self.options.answer_lifetime_s, binding.expires_at - now)
+            yield from self._notices.push(by, binding, lifetime_of(lifetime_s), now)
 
     def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
         """The bindings."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Address
 
     from dmm_agent.config import AgentConfig
+    from dmm_agent.functions.events import Interception
 
 ENTRY_POINT_GROUP = "dmm_agent.functions"
 
@@ -32,6 +33,11 @@ class Node:
     def __init__(self, address: IPv6Address, functions: Mapping[str, Function[Any]]) -> None:
         self.address = address
         self.functions = functions
+
+    @property
+    def intercepts(self) -> frozenset[Interception]:
+        """Which packets some function wants to hear of."""
+        return frozenset().union(*(f.intercepts for f in self.functions.values()))
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.

@@ -1,13 +1,20 @@
-"""What an LM tells others without being asked: revocations and "your answer no longer holds"."""
+"""What an LM tells others without being asked.
+
+Revocations, "the location that you hold is no longer true", and where packets could go straight.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import (
+    BindingRefreshAdvice,
     BindingRevocationIndication,
     HomeNetworkPrefix,
+    MagAddress,
     MobileNodeIdentifier,
     RevocationFlag,
     RevocationTrigger,
@@ -18,11 +25,13 @@ from dmm_agent.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Generator, Hashable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.base import Context
+    from dmm_agent.functions.bindings import Binding
     from dmm_agent.functions.effects import Effect
+    from dmm_agent.wire import Option
 
 REVOCATION_PATIENCE = Patience(attempts=4, first_wait_s=1.0, longest_wait_s=2.0)
 """RFC 5846, section 9; two tries more than its default, because a lost one strands packets."""
@@ -30,6 +39,18 @@ NOTIFICATION_PATIENCE = Patience(attempts=6, first_wait_s=1.0, longest_wait_s=1.
 """RFC 7077, section 7: five retransmissions, the most it allows, a second apart."""
 MAX_ASKERS = 256
 """Most MRs that are remembered for one prefix; above it the oldest must ask again."""
+
+PUSHED_AGAIN_AFTER_S = 2.0
+"""Packets that come home this long after their MR was told: it has forgotten."""
+MAX_PUSHES = 4096
+"""Most pushes that are remembered; above it the oldest may be repeated sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    key: Hashable
+    """Of the request, for as long as it is not acknowledged."""
+    again_at: float
 
 
 class Notices:
@@ -39,6 +60,7 @@ class Notices:
         self._context = context
         self._requests = requests
         self._askers: dict[IPv6Network, dict[IPv6Address, float]] = {}
+        self._pushed: OrderedDict[tuple[IPv6Address, IPv6Network], _Push] = OrderedDict()
 
     def remember(self, hnp: IPv6Network, asker: IPv6Address, until: float, now: float) -> None:
         """The asker holds an answer about this prefix until then."""
@@ -52,6 +74,26 @@ class Notices:
     def forget(self, hnp: IPv6Network) -> None:
         """The prefix is nobody's any more."""
         self._askers.pop(hnp, None)
+
+    def push(
+        self, asker: IPv6Address, binding: Binding, lifetime_s: int, now: float
+    ) -> Iterator[Effect]:
+        """Tell an MR that has not asked where a prefix is (draft, 7: RS2.push; RFC 7077, 5.1).
+
+        It hears of the next change. Who was told a moment ago is not told again: packets that still
+        come were on their way, or the notice is.
+        """
+        last = self._pushed.get((asker, binding.hnp))
+        if last is not None and (last.key in self._requests or now < last.again_at):
+            return
+        self.remember(binding.hnp, asker, now + lifetime_s, now)
+        where = (MagAddress(binding.location), BindingRefreshAdvice(lifetime_s))
+        reason = UpdateReason.UPDATE_SESSION_PARAMETERS
+        key = yield from self._notify(asker, binding.hnp, binding.mn_id, now, reason, where)
+        self._pushed[asker, binding.hnp] = _Push(key, now + PUSHED_AGAIN_AFTER_S)
+        self._pushed.move_to_end((asker, binding.hnp))
+        if len(self._pushed) > MAX_PUSHES:
+            self._pushed.popitem(last=False)
 
     def holders(self, now: float) -> int:
         """How many answers given out are still alive."""
@@ -75,14 +117,29 @@ class Notices:
             now: Seconds since 1970.
         """
         for asker, until in self._askers.pop(hnp, {}).items():
+            push = self._pushed.pop((asker, hnp), None)
+            if push is not None:
+                yield from self._requests.finish(push.key)
             if asker == serving:
                 self.remember(hnp, asker, until, now)
             elif until > now and asker not in (self._context.address, revoked):
-                yield from self._notify(asker, hnp, mn_id, now)
+                yield from self._notify(asker, hnp, mn_id, now, UpdateReason.FORCE_REREGISTRATION)
 
     def _notify(
-        self, asker: IPv6Address, hnp: IPv6Network, mn_id: str, now: float
-    ) -> Iterator[Effect]:
+        self,
+        asker: IPv6Address,
+        hnp: IPv6Network,
+        mn_id: str,
+        now: float,
+        reason: UpdateReason,
+        where: tuple[Option, ...] = (),
+    ) -> Generator[Effect, None, Hashable]:
+        """Send a notice until it is acknowledged; its time says which of two is the newer.
+
+        Returns:
+            The key of the request.
+        """
+        time = Timestamp.at(now)
         sequence = self._context.random.randrange(0x10000)
 
         def make(attempt: int, _now: float) -> UpdateNotification:
@@ -91,13 +148,14 @@ class Notices:
                 flags |= UpdateNotificationFlag.RETRANSMISSION
             return UpdateNotification(
                 sequence=sequence,
-                reason=UpdateReason.FORCE_REREGISTRATION,
+                reason=reason,
                 flags=flags,
-                options=(MobileNodeIdentifier.nai(mn_id), HomeNetworkPrefix(hnp)),
+                options=(MobileNodeIdentifier.nai(mn_id), HomeNetworkPrefix(hnp), time, *where),
             )
 
         key = ("notice", asker, sequence)
         yield from self._requests.start(key, asker, make, NOTIFICATION_PATIENCE, now)
+        return key
 
     def notified(self, peer: IPv6Address, sequence: int) -> Iterator[Effect]:
         """The notice was acknowledged."""

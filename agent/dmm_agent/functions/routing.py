@@ -6,12 +6,13 @@ prefix and caches the answer for as long as it holds.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dmm_agent.functions.admission import is_infrastructure
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.cache import Cache, Entry
 from dmm_agent.functions.effects import (
@@ -19,9 +20,11 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Effect,
     Install,
+    Record,
     RefusingRoute,
     Remove,
     Send,
+    Tell,
     VisitorRoute,
     VisitorShortcut,
 )
@@ -30,6 +33,8 @@ from dmm_agent.functions.events import (
     BindingSet,
     Event,
     Intercepted,
+    Interception,
+    LocationSought,
     NodeLeft,
     Received,
     TimerFired,
@@ -39,11 +44,16 @@ from dmm_agent.functions.queries import fixed_part
 from dmm_agent.functions.resolution import Resolver
 from dmm_agent.wire import (
     AnswerStatus,
+    BindingRefreshAdvice,
     HomeNetworkPrefix,
     LocationAnswer,
+    MagAddress,
+    MobileNodeIdentifier,
+    Timestamp,
     UpdateNotification,
     UpdateNotificationAcknowledgement,
     UpdateNotificationFlag,
+    UpdateReason,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +63,18 @@ if TYPE_CHECKING:
     from dmm_agent.functions.cache import LearntRoute
 
 
+CLOCKS_DIFFER_S = 1.0
+"""More than clocks that are in step differ."""
+
+
 class RoutingOptions(Options):
     """Options of `mr`; see the draft's section 7 for what they choose between."""
 
     interception: Literal["gateway"] = "gateway"
     """RS1: where packets meet the MR."""
-    resolution: Literal["query"] = "query"
-    """RS2: how the MR learns of a location."""
+    resolution: Literal["query", "push", "none"] = "query"
+    """RS2: how the MR learns of a location: it asks, it is told when it sends packets to a home
+    network in vain, or not at all."""
     ask_first: Literal["home-lm", "own-lm"] = "home-lm"
     """Which LM it asks: the one that serves the prefix, or that of its own network, which refers
     it."""
@@ -87,6 +102,8 @@ class MobilityRouter(Function[RoutingOptions]):
         """How many of them each home MR has."""
         self._cache = Cache(self.name, options.max_cache)
         self._resolver = Resolver(self.name, context, options)
+        self._noticed: OrderedDict[IPv6Network, int] = OrderedDict()
+        """When the newest notice of a prefix was made, in 1/65536 s since 1970."""
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the bindings of the LM beside, and resolve what is intercepted."""
@@ -97,8 +114,8 @@ class MobilityRouter(Function[RoutingOptions]):
                 yield from self._suspend(hnp)
             case BindingGone(hnp):
                 yield from self._unbind(hnp)
-            case Intercepted(source, destination):
-                yield from self._intercepted(source, destination, now)
+            case Intercepted():
+                yield from self._intercepted(event, now)
             case Received(source, LocationAnswer() as answer):
                 yield from self._answered(source, answer, now)
             case Received(source, UpdateNotification() as notice):
@@ -147,7 +164,12 @@ class MobilityRouter(Function[RoutingOptions]):
             yield from self._drop_shortcuts()
 
     def _shorten(self) -> Iterator[Effect]:
-        """The first visitor has come: spare it the way by its home where a better one is known."""
+        """The first visitor has come: spare it the way by its home where a better one is known.
+
+        Where nobody is asked, the way by the destination's own home is the better one.
+        """
+        if self.options.resolution == "push":
+            yield from map(Install, self._ways_to_homes())
         for entry in self._cache:
             if entry.route is None:
                 route = self._route(entry.prefix, entry.status, entry.endpoint)
@@ -156,6 +178,8 @@ class MobilityRouter(Function[RoutingOptions]):
 
     def _drop_shortcuts(self) -> Iterator[Effect]:
         """The last visitor has gone, and shortcuts serve visitors alone."""
+        if self.options.resolution == "push":
+            yield from map(Remove, self._ways_to_homes())
         for entry in self._cache:
             if entry.status == AnswerStatus.FIXED:
                 yield from self._cache.forget(entry.prefix)
@@ -163,20 +187,50 @@ class MobilityRouter(Function[RoutingOptions]):
                 yield Remove(entry.route)
                 entry.route = None
 
-    # Resolution (draft, 7: RS2.query)
+    def _ways_to_homes(self) -> Iterator[VisitorShortcut]:
+        for network in self.context.directory.networks:
+            if network.network != self.context.network:
+                yield VisitorShortcut(network.prefix, network.mr)
 
-    def _intercepted(
-        self, source: IPv6Address, destination: IPv6Address, now: float
-    ) -> Iterator[Effect]:
+    # Resolution (draft, 7: RS2)
+
+    @property
+    def intercepts(self) -> frozenset[Interception]:
+        """To ask it must see what leaves; to tell others also what comes here on a longer way."""
+        return {
+            "query": frozenset({Interception.OUTBOUND}),
+            "push": frozenset({Interception.OUTBOUND, Interception.HOMEBOUND}),
+            "none": frozenset[Interception](),
+        }[self.options.resolution]
+
+    def _intercepted(self, packet: Intercepted, now: float) -> Iterator[Effect]:
+        destination = packet.destination
         owner = self.context.directory.owner_of(destination)
-        if owner is None or owner.network == self.context.network:
+        if owner is None:
+            return
+        if owner.network == self.context.network:
+            yield from self._came_home(packet)
             return
         wanted = _unit(owner, destination)
-        if self._cache.use(wanted, now) or wanted in self._bound or wanted in self._resolver:
+        if self._cache.use(wanted, now) or self.options.resolution != "query":
             return
-        from_visitor = hnp_of(source) in self._visitors
+        if wanted in self._bound or wanted in self._resolver:
+            return
+        from_visitor = hnp_of(packet.source) in self._visitors
         if destination in owner.mobile_pool or (from_visitor and self._is_detour(owner)):
             yield from self._resolver.notice(wanted, owner, now)
+
+    def _came_home(self, packet: Intercepted) -> Iterator[Effect]:
+        """A packet to a node of this network that is away: who sent it here need not (RS2.push)."""
+        hnp = hnp_of(packet.destination)
+        binding = self._bound.get(hnp)
+        if self.options.resolution != "push" or binding is None or binding.home is not None:
+            return
+        sender = self.context.directory.owner_of(packet.source)
+        served_here = hnp_of(packet.source) in self._visitors
+        by = packet.tunnelled_by or (None if sender is None or served_here else sender.mr)
+        if by is not None and by != self.context.address:
+            yield Tell(LocationSought(hnp, by))
 
     def _is_detour(self, owner: NetworkEntry) -> bool:
         """Whether a visitor's way by its home MR is a longer way to a network.
@@ -229,30 +283,57 @@ class MobilityRouter(Function[RoutingOptions]):
     def _notified(
         self, source: IPv6Address, notice: UpdateNotification, now: float
     ) -> Iterator[Effect]:
-        """The LM says that its answer no longer holds: drop it, and ask for the next packet.
-
-        That packet goes by the home network meanwhile. Only an answer that may be on its way, and
-        old, is asked for again at once.
-        """
+        """An LM says where a prefix is, or that what it said no longer holds; the newest counts."""
         named = notice.first(HomeNetworkPrefix)
         owner = None if named is None else self.context.directory.home_of(named.prefix)
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
+        if self._is_news(hnp, notice, now):
+            if notice.reason == UpdateReason.UPDATE_SESSION_PARAMETERS:
+                yield from self._pushed(hnp, notice, now)
+            else:
+                yield from self._voided(hnp, owner, now)
+        if UpdateNotificationFlag.ACKNOWLEDGE in notice.flags:
+            ids = tuple(o for o in notice.options if isinstance(o, MobileNodeIdentifier))
+            acknowledgement = UpdateNotificationAcknowledgement(notice.sequence, 0, ids)
+            yield Send(source, acknowledgement)
+
+    def _is_news(self, hnp: IPv6Network, notice: UpdateNotification, now: float) -> bool:
+        """Whether no newer notice came before it; one of a clock that is ahead does not count."""
+        time = notice.first(Timestamp)
+        if time is None:
+            return True
+        newest = self._noticed.pop(hnp, 0)
+        if newest > Timestamp.at(now + CLOCKS_DIFFER_S).units:
+            newest = 0
+        self._noticed[hnp] = max(newest, time.units)
+        if len(self._noticed) > self.options.max_cache:
+            self._noticed.popitem(last=False)
+        return time.units >= newest
+
+    def _voided(self, hnp: IPv6Network, owner: NetworkEntry, now: float) -> Iterator[Effect]:
+        """Drop the answer, and ask for the next packet, which goes by the home network.
+
+        Only an answer that may be on its way, and old, is asked for again at once.
+        """
         yield from self._cache.forget(hnp)
         if hnp not in self._bound and hnp in self._resolver:
             yield from self._resolver.ask_home(hnp, owner, now)
-        if UpdateNotificationFlag.ACKNOWLEDGE in notice.flags:
-            yield Send(
-                source,
-                UpdateNotificationAcknowledgement(
-                    sequence=notice.sequence,
-                    status=0,
-                    options=tuple(
-                        o for o in notice.options if not isinstance(o, HomeNetworkPrefix)
-                    ),
-                ),
-            )
+
+    def _pushed(self, hnp: IPv6Network, notice: UpdateNotification, now: float) -> Iterator[Effect]:
+        """Send packets straight to where the node is (RS2.push)."""
+        where, life = notice.first(MagAddress), notice.first(BindingRefreshAdvice)
+        if self.options.resolution != "push" or where is None or life is None:
+            return
+        if not is_infrastructure(self.context.directory, where.address):
+            yield Record("push_refused", {"prefix": str(hnp), "location": str(where.address)})
+            return
+        route = self._route(hnp, AnswerStatus.AWAY, where.address)
+        expires_at = now + life.interval_s
+        entry = Entry(hnp, AnswerStatus.AWAY, where.address, route, expires_at, used_at=now)
+        yield Record("pushed", {"prefix": str(hnp), "location": str(where.address)})
+        yield from self._cache.put(entry)
 
     def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
         """The cache."""

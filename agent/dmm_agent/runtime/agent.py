@@ -78,7 +78,6 @@ class Agent:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._question: asyncio.TimerHandle | None = None
-        self._intercepts = "mr" in config.functions
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; forwarding stays as it is afterwards.
@@ -111,7 +110,7 @@ class Agent:
     def _open(self, stack: ExitStack) -> None:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
-        self._forwarding = bring_up(self._config, netlink, self._intercepts)
+        self._forwarding = bring_up(self._config, netlink, self._functions.intercepts)
         self._access = access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
@@ -177,7 +176,7 @@ class Agent:
 
     def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
         groups = [OBSERVED_GROUP] if self._config.access_links else []
-        groups += [INTERCEPTED_GROUP] if self._intercepts else []
+        groups += [INTERCEPTED_GROUP] if self._functions.intercepts else []
         if groups:
             nflog = self._keep(stack, Nflog(groups))
             self._watch(stack, nflog, lambda: self._sampled(nflog, access))
@@ -225,9 +224,16 @@ class Agent:
     def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
         for sample in nflog.read():
             if sample.group == INTERCEPTED_GROUP:
-                self._executor.handle(Intercepted(sample.source, sample.destination))
+                self._intercepted(sample)
             elif access is not None:
                 self._observed(sample, access)
+
+    def _intercepted(self, sample: Sample) -> None:
+        if sample.inner is None:
+            event = Intercepted(sample.source, sample.destination)
+        else:
+            event = Intercepted(*sample.inner, tunnelled_by=sample.source)
+        self._executor.handle(event)
 
     def _observed(self, sample: Sample, access: AccessLinks) -> None:
         try:

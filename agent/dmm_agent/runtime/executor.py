@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dmm_agent.dataplane.forwarding import Failure
     from dmm_agent.functions.effects import Effect
-    from dmm_agent.functions.events import Event
+    from dmm_agent.functions.events import Event, Interception
     from dmm_agent.runtime.clock import Clock
     from dmm_agent.runtime.counters import Counters
     from dmm_agent.runtime.journal import Journal
@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 
 class Functions(Protocol):
     """The functions of the host, as one: `dmm_agent.functions.node.Node`."""
+
+    @property
+    def intercepts(self) -> frozenset[Interception]:
+        """Which packets they want to hear of."""
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""

@@ -37,6 +37,7 @@ def example_world(
     networks: int = 3,
     access_routers: int = 2,
     mobile_nodes: int = 1,
+    resolution: str = "query",
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
 ) -> World:
     """A world with so many networks, access routers in each, and mobile nodes.
@@ -50,7 +51,9 @@ def example_world(
         networks: How many networks there are.
         access_routers: How many access routers each network has.
         mobile_nodes: How many mobile nodes there are; none is attached yet.
+        resolution: How MRs learn of locations, as a profile says it.
         options: Options of functions, by function.
     """
     plan = make_plan(networks, access_routers, mobile_nodes)
-    return World(plan, seed, faults, options, FUNCTIONS)
+    chosen = {**options, "mr": {"resolution": resolution, **options.get("mr", {})}}
+    return World(plan, seed, faults, chosen, FUNCTIONS)

@@ -116,6 +116,8 @@ class Trace:
     outcome: Outcome
     plain: tuple[str, ...]
     """Those it came to as it was sent, not in a tunnel: the ones that show it to their agent."""
+    tunnelled: tuple[tuple[str, str], ...]
+    """Those it came to in a tunnel, with the router that had put it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ class _Arrival:
     """A packet at a router."""
 
     at: Router
-    tunnelled_from: str | None
-    """The network that tunnelled it here, if one did: the mark that survives decapsulation."""
+    tunnelled_by: Router | None
+    """Who tunnelled it here, if one did; its network is the mark that survives decapsulation."""
     from_uplink: bool
 
 
@@ -154,16 +156,19 @@ class Forwarding:
     def _follow(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         path: list[str] = []
         plain: list[str] = []
+        tunnelled: list[tuple[str, str]] = []
         step: _Arrival | Outcome = _Arrival(self._plan.routers[start], None, from_uplink=False)
         while isinstance(step, _Arrival):
             if len(path) == HOP_LIMIT:
                 step = Outcome.LOOP
                 break
             path.append(step.at.name)
-            if step.tunnelled_from is None:
+            if step.tunnelled_by is None:
                 plain.append(step.at.name)
+            else:
+                tunnelled.append((step.at.name, step.tunnelled_by.name))
             step = self._step(step, source, destination)
-        return Trace(tuple(path), step, tuple(plain))
+        return Trace(tuple(path), step, tuple(plain), tuple(tunnelled))
 
     def _step(
         self, here: _Arrival, source: IPv6Address, destination: IPv6Address
@@ -175,13 +180,13 @@ class Forwarding:
         bound = tables.exact(BindingRoute, destination)
         if isinstance(bound, BindingRoute):
             return self._tunnel(here.at, bound.endpoint)
-        if here.tunnelled_from is None:
+        if here.tunnelled_by is None:
             if tables.exact(RefusingRoute, destination) is not None:
                 return Outcome.UNREACHABLE
             endpoint = self._better_way(here.at, tables, source, destination)
             if endpoint is not None:
                 return self._tunnel(here.at, endpoint)
-        elif elsewhere := self._misdirected(here.at, here.tunnelled_from, source, destination):
+        elif elsewhere := self._misdirected(here, source, destination):
             return elsewhere
         return self._plain(here, source, destination)
 
@@ -202,21 +207,21 @@ class Forwarding:
         return visitor.endpoint if isinstance(visitor, VisitorRoute) else None
 
     def _misdirected(
-        self, at: Router, tunnelled_from: str, source: IPv6Address, destination: IPv6Address
+        self, here: _Arrival, source: IPv6Address, destination: IPv6Address
     ) -> _Arrival | Outcome | None:
         """Where a packet goes that came out of a tunnel although its node is not here.
 
         A gateway sends it on to the node's home, unless that tunnelled it here, and lets through
         what its own nodes send home in a tunnel from where they visit.
         """
-        home = self._plan.directory.home_of(destination)
+        at, home = here.at, self._plan.directory.home_of(destination)
         if home is None:
             return None
         if at.gateway is not None:
             return Outcome.UNREACHABLE
         if home.network == at.network:
             return None
-        if home.network == tunnelled_from:
+        if here.tunnelled_by is not None and home.network == here.tunnelled_by.network:
             return Outcome.UNREACHABLE
         sender = self._plan.directory.home_of(source)
         reverse = sender is not None and sender.network == at.network
@@ -227,7 +232,7 @@ class Forwarding:
         return owner is not None and owner.network == at.network
 
     def _tunnel(self, at: Router, endpoint: IPv6Address) -> _Arrival:
-        return _Arrival(self._plan.by_address[endpoint], at.network, from_uplink=True)
+        return _Arrival(self._plan.by_address[endpoint], at, from_uplink=True)
 
     def _plain(
         self, here: _Arrival, source: IPv6Address, destination: IPv6Address

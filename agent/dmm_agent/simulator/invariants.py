@@ -24,6 +24,7 @@ from dmm_agent.wire import (
     LocationQuery,
     UpdateNotification,
     UpdateNotificationAcknowledgement,
+    UpdateReason,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class OnlyToWhoAsked:
     asked: set[tuple[type, IPv6Address, IPv6Address]] = field(default_factory=set)
     """(request class, who asked, whom)."""
     interested: set[tuple[IPv6Address, IPv6Network]] = field(default_factory=set)
-    """(node, prefix) that the node queried or registered."""
+    """(node, prefix) that the node queried or registered, or was told of by a push (RS2.push)."""
     violations: list[str] = field(default_factory=list)
 
     def __call__(self, sent: Sent) -> None:
@@ -83,6 +84,8 @@ class OnlyToWhoAsked:
         self.asked.add((type(message), sent.source, sent.destination))
         if isinstance(message, (LocationQuery, BindingUpdate)):
             self.interested.update((sent.source, hnp) for hnp in prefixes_of(message))
+        if _is_push(message):
+            self.interested.update((sent.destination, hnp) for hnp in prefixes_of(message))
         answers = ANSWERS.get(type(message))
         if answers and (answers, sent.destination, sent.source) not in self.asked:
             self.violations.append(f"{sent} answers what was never asked")
@@ -90,6 +93,12 @@ class OnlyToWhoAsked:
             for hnp in prefixes_of(message):
                 if (sent.destination, hnp) not in self.interested:
                     self.violations.append(f"{sent} tells of a prefix nobody there asked for")
+
+
+def _is_push(message: object) -> bool:
+    """Whether a notice says where a prefix is; packets, not messages, have asked for it."""
+    update = UpdateReason.UPDATE_SESSION_PARAMETERS
+    return isinstance(message, UpdateNotification) and message.reason == update
 
 
 def no_loop(world: World, changed: Route) -> None:

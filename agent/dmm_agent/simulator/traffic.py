@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.events import Intercepted, Observed
+from dmm_agent.functions.events import Intercepted, Interception, Observed
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.simulator.forwarding import Outcome, Trace
 
@@ -82,18 +82,34 @@ class Traffic:
         for name in trace.plain:
             if self._is_intercepted(name, source, destination):
                 self._show(name, Intercepted(source, destination))
+        routers = self._world.plan.routers
+        for name, by in trace.tunnelled:
+            if self._is_homebound(name, by, destination):
+                self._show(name, Intercepted(source, destination, routers[by].address))
         return trace
 
     def _is_intercepted(self, name: str, source: IPv6Address, destination: IPv6Address) -> bool:
         """Plain packets to other networks' mobile nodes are, and visitors' to other networks."""
         directory, at = self._world.plan.directory, self._world.plan.routers[name]
         owner = directory.owner_of(destination)
-        if at.gateway is not None or owner is None or owner.network == at.network:
+        if at.gateway is not None or owner is None:
             return False
+        if owner.network == at.network:
+            return source not in owner.prefix and self._is_homebound(
+                name, hnp_of(source), destination
+            )
         home = directory.home_of(source)
         visiting = home is not None and home.network != at.network
         mobile = destination in owner.mobile_pool
         return (mobile or visiting) and self._is_sampled(name, hnp_of(destination))
+
+    def _is_homebound(self, name: str, sender: Hashable, destination: IPv6Address) -> bool:
+        """Packets to a network's own mobile nodes are shown to a gateway that wants to see them."""
+        if Interception.HOMEBOUND not in self._world.nodes[name].intercepts:
+            return False
+        home = self._world.plan.directory.home_of(destination)
+        ours = home is not None and home.network == self._world.plan.routers[name].network
+        return ours and self._is_sampled(name, (sender, hnp_of(destination)))
 
     def _is_sampled(self, name: str, what: Hashable) -> bool:
         last = self._samples.get((name, what))

@@ -95,7 +95,16 @@ def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
         home = config.directory.home_of(hnp)
         if row["visiting"] and home is not None:
             wanted.add(Route("VisitorRoute", hnp, str(home.mr)))
+            wanted |= _ways_to_homes(config)
     return wanted
+
+
+def _ways_to_homes(config: AgentConfig) -> set[Route]:
+    """Where nobody is asked (RS2.push), visitors' packets go by the home of their destination."""
+    if config.functions["mr"].get("resolution") != "push":
+        return set()
+    others = (n for n in config.directory.networks if n.network != config.network)
+    return {Route("VisitorShortcut", n.prefix, str(n.mr)) for n in others}
 
 
 def learned(view: AgentView) -> set[tuple[IPv6Network, str]]:

@@ -10,6 +10,7 @@ from dmm_agent.config import AgentConfig
 from dmm_agent.dataplane.lifecycle import bring_up, take_down
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.functions.effects import Install, Remove, Route
+from dmm_agent.functions.events import Interception
 
 HOSTS = ("gw1", "gw2", "gw3", "ar1", "ar3")
 DATA_PLANES = {
@@ -74,14 +75,13 @@ def settings(host: str) -> dict[str, Any]:
 class Router:
     """The data plane of one host, driven by the test instead of by functions."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, intercepts: Interception = Interception.OUTBOUND) -> None:
         self.host = host
         self.config = AgentConfig.model_validate(settings(host))
         with inside(host):
             self.netlink = Netlink()
-            self.forwarding = bring_up(
-                self.config, self.netlink, intercept="mr" in self.config.functions
-            )
+            wanted = {intercepts} if "mr" in self.config.functions else set()
+            self.forwarding = bring_up(self.config, self.netlink, frozenset(wanted))
 
     def install(self, *routes: Route) -> None:
         """Install routes; the kernel must take all of them."""

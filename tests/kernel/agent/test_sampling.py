@@ -8,12 +8,24 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kernel.agent.lab import CN, HNP1, HNP2, HNP3, MN_LL, MN_MAC, goes, inside, until
+from tests.kernel.agent.lab import (
+    ADDRESS,
+    CN,
+    HNP1,
+    HNP2,
+    HNP3,
+    MN_LL,
+    MN_MAC,
+    goes,
+    inside,
+    until,
+)
 from tests.kernel.agent.routers import Router
 
 from dmm_agent.dataplane.nflog import Nflog, NflogError, Sample
 from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
-from dmm_agent.functions.effects import Delivery
+from dmm_agent.functions.effects import CacheRoute, Delivery
+from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +140,41 @@ def test_a_visitors_packets_to_fixed_hosts_of_other_networks_are_sampled(
 
     assert intercepted.hears(1)
     assert (intercepted.heard[0].source, str(intercepted.heard[0].destination)) == (visitor, CN)
+
+
+@pytest.fixture
+def homebound(lab: Lab) -> Iterator[Ear]:
+    """What gw1 hears of packets to its own network's nodes."""
+    del lab
+    Router("gw1", Interception.HOMEBOUND)
+    Router("ar1")  # answers for absent nodes
+    ear = Ear("gw1", INTERCEPTED_GROUP)
+    yield ear
+    ear.nflog.close()
+
+
+def test_packets_from_elsewhere_to_a_networks_own_nodes_are_sampled_where_wanted(
+    lab: Lab, homebound: Ear
+) -> None:
+    lab.udp("cn", CN).sendto(b"hello", (str(HNP1[5]), 9))
+    lab.udp("ar1", IPv6Address("2001:db8:1::2")).sendto(b"hello", (str(HNP1[5]), 9))
+
+    assert homebound.hears(1)
+    assert not homebound.hears(2, deadline_s=0.2), "from its own network nobody has to be told"
+    (sample,) = homebound.heard
+    assert (str(sample.source), sample.destination, sample.inner) == (CN, HNP1[5], None)
+
+
+def test_of_tunnelled_ones_it_is_told_who_tunnelled_them(lab: Lab, homebound: Ear) -> None:
+    gw1, gw2 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2"))
+    Router("gw2").install(CacheRoute(HNP1, gw1))
+
+    lab.udp("cn", CN).sendto(b"hello", (str(HNP1[5]), 9))
+
+    assert homebound.hears(1)
+    (sample,) = homebound.heard
+    assert (sample.source, sample.destination) == (gw2, gw1)
+    assert sample.inner == (IPv6Address(CN), HNP1[5])
 
 
 def test_plain_traffic_between_fixed_hosts_is_nobodys_business(lab: Lab, intercepted: Ear) -> None:

@@ -22,7 +22,7 @@ from dmm_agent.functions.effects import (
     Send,
     SetTimer,
 )
-from dmm_agent.functions.events import Detached, Event, Received, Started, TimerFired
+from dmm_agent.functions.events import Detached, Event, Interception, Received, Started, TimerFired
 from dmm_agent.runtime.clock import Clock
 from dmm_agent.runtime.counters import Counters
 from dmm_agent.runtime.executor import Executor
@@ -42,6 +42,8 @@ HEARTBEAT = Heartbeat(7, HeartbeatFlag(0))
 
 class World:
     """Functions, data plane, access links and peers that note what happens to them."""
+
+    intercepts: frozenset[Interception] = frozenset()
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer

@@ -31,6 +31,7 @@ from dmm_agent.dataplane.rtnetlink import (
     put_route,
 )
 from dmm_agent.dataplane.tunnels import TUNNELS
+from dmm_agent.functions.events import Interception
 
 networks = st.builds(
     lambda bits, length: IPv6Network((bits >> (128 - length) << (128 - length), length)),
@@ -160,6 +161,6 @@ def test_an_access_router_answers_for_absent_nodes_on_every_uplink() -> None:
 
 
 def test_nftables_has_only_the_rules_a_host_needs() -> None:
-    assert "@observed" not in ruleset(GATEWAY, SEG6, intercept=True)
-    assert "@intercepted" not in ruleset(ACCESS, SEG6, intercept=False)
-    assert '"mn1", "mn2"' in ruleset(ACCESS, SEG6, intercept=False)
+    assert "@observed" not in ruleset(GATEWAY, SEG6, intercepts=frozenset(Interception))
+    assert "@intercepted" not in ruleset(ACCESS, SEG6, intercepts=frozenset())
+    assert '"mn1", "mn2"' in ruleset(ACCESS, SEG6, intercepts=frozenset())
