@@ -14,6 +14,7 @@ from tests.playing import ROOT, play
 
 from dmm_testbed.machines.reach import reach
 from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.model import Role
 from dmm_testbed.topology.plain import plain_machine
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tests.playing import Played
 
     from dmm_testbed.machines.reach import Reach
-    from dmm_testbed.topology.model import Role
 
 KINDS = ("namespace", "vagrant")
 VAGRANT = ROOT / "vagrant"
@@ -30,6 +30,11 @@ VAGRANT_UP_WITHIN_S = 2400.0
 VAGRANT_DESTROY_WITHIN_S = 300.0
 PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
 LAST_LINES = 200
+AGENT_ANEW = (
+    "service dmm-agent stop",
+    "/opt/dmm-agent/bin/dmm-agent --flush",
+    "service dmm-agent start",
+)
 USUAL_PROFILE = "distributed-query"
 BRIEF_PROFILE = "distributed-query-brief"
 """The same with lifetimes of seconds."""
@@ -83,6 +88,21 @@ class Lab:
         done = self._play(wanted[0], "site", profile=profile)
         assert done.status == 0, done.output
         self._present = wanted
+
+    def begin_anew(self) -> None:
+        """Have agents and mobile nodes know nothing: no lease, no binding, no address, no route.
+
+        An agent that starts anew with another profile has forgotten its leases, and who still uses
+        an address of one would be refused.
+        """
+        for node in self.machines(Role.MOBILE_NODE):
+            self.host(node).check_output("dmm-radio off")
+        for name in self.machines(Role.GATEWAY, Role.ACCESS_ROUTER):
+            host = self.host(name)
+            for command in AGENT_ANEW:
+                host.check_output(command)
+        for node in self.machines(Role.MOBILE_NODE):
+            self.host(node).check_output("ip -6 address flush dev radio0 scope global")
 
     def _play(self, topology: Path, playbook: str, *options: str, **variables: str) -> Played:
         within_s = PLAYBOOK_WITHIN_S[self.kind]

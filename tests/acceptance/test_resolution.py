@@ -55,9 +55,8 @@ def visit(
 ) -> Iterator[Visit]:
     """The node has moved away in a lab with the profile that the test names."""
     lab.change_to(profile=request.param)
+    lab.begin_anew()
     node = lab.host(cast.mobile_node)
-    node.check_output("dmm-radio off")
-    node.check_output("ip -6 address flush dev radio0 scope global")
     node.check_output("dmm-radio attach %s", cast.home_access_router.name)
     until(lambda: addresses(lab, cast, cast.home_pool), "an address of the home network")
     here = Visit(lab, cast, addresses(lab, cast, cast.home_pool)[0]["local"])
