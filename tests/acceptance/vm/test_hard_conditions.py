@@ -57,6 +57,7 @@ def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Topology:
     # In the order of the file, which is that of the machines: the first one keeps the time.
     file.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
     lab.change_to(file)
+    lab.begin_anew()
     return load_topology(file)
 
 
