@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 MACHINES ?= namespace
-PROFILE ?= distributed-query
+PROFILE ?= gateway-query
 TOPOLOGY ?= three-networks
 LAB ?= dmm
 METAL ?= inventory/metal.yml

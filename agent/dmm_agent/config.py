@@ -35,6 +35,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AccessEntry(_Strict):
+    """The MR of an access router, and the fixed hosts whose packets it intercepts (RS1.ar)."""
+
+    prefixes: tuple[IPv6Network, ...]
+    mr: IPv6Address
+
+
 class NetworkEntry(_Strict):
     """Who serves one network: a row of the directory (draft, section 3.3: which data is where)."""
 
@@ -45,6 +52,8 @@ class NetworkEntry(_Strict):
     """Home network prefixes of this network are /64s out of this pool."""
     lm: IPv6Address
     mr: IPv6Address
+    access_mrs: tuple[AccessEntry, ...] = ()
+    """Access routers whose own MR serves the hosts below them, where the profile has it so."""
 
     @model_validator(mode="after")
     def _pool_is_inside(self) -> Self:
@@ -53,6 +62,13 @@ class NetworkEntry(_Strict):
                 f"expected mobile_pool {self.mobile_pool} to be a part of prefix {self.prefix}"
             )
         return self
+
+    def mr_of(self, sender: IPv6Address) -> IPv6Address:
+        """The MR that intercepts what a host of this network sends (draft, 7: RS1)."""
+        for access in self.access_mrs:
+            if any(sender in prefix for prefix in access.prefixes):
+                return access.mr
+        return self.mr
 
     @cached_property
     def fixed_parts(self) -> tuple[IPv6Network, ...]:

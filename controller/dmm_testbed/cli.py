@@ -34,7 +34,7 @@ def main() -> None:
 @app.command()
 def scenario(
     topology: Topology = Path("inventory/three-networks.yml"),
-    profile: Profile = "distributed-query",
+    profile: Profile = "gateway-query",
     file: Annotated[
         Path | None,
         typer.Option("--scenario", "-s", help="Scenario file; default: the topology's own."),

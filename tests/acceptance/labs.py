@@ -35,8 +35,8 @@ AGENT_ANEW = (
     "/opt/dmm-agent/bin/dmm-agent --flush",
     "service dmm-agent start",
 )
-USUAL_PROFILE = "distributed-query"
-BRIEF_PROFILE = "distributed-query-brief"
+USUAL_PROFILE = "gateway-query"
+BRIEF_PROFILE = "gateway-query-brief"
 """The same with lifetimes of seconds."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from designs import DESIGNS, OPTIMISING
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -27,9 +28,9 @@ QUIET_S = 90
 class History(RuleBasedStateMachine):
     """Two mobile nodes with sessions, in three networks where anything can happen."""
 
-    @initialize(seed=st.integers(0, 2**16), resolution=st.sampled_from(["query", "push"]))
-    def begin(self, seed: int, resolution: str) -> None:
-        self.world = example_world(seed, mobile_nodes=2, resolution=resolution)
+    @initialize(seed=st.integers(0, 2**16), design=st.sampled_from(OPTIMISING))
+    def begin(self, seed: int, design: str) -> None:
+        self.world = example_world(seed, mobile_nodes=2, **DESIGNS[design])
         self.messages = watch(self.world)
 
     @rule(mn_id=MOBILE_NODES, access_router=ACCESS_ROUTERS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from designs import DESIGNS
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.invariants import none_stranded, watch
@@ -16,12 +17,12 @@ MN = "mn1@dmm.example"
 ACCESS_ROUTERS = ["ar11", "ar12", "ar21", "ar22", "ar31", "ar32", "ar41", "ar42"]
 
 
-@pytest.mark.parametrize("resolution", ["query", "push", "none"])
+@pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("seed", range(10))
 def test_packets_reach_the_node_from_the_moment_its_home_knows_where_it_is(
-    seed: int, resolution: str
+    seed: int, design: str
 ) -> None:
-    world = example_world(seed, networks=4, resolution=resolution)
+    world = example_world(seed, networks=4, **DESIGNS[design])
     watch(world)
     moves = Random(seed)
     world.attach(MN, "ar11")

@@ -9,6 +9,7 @@ import os
 from random import Random
 
 import pytest
+from designs import DESIGNS, OPTIMISING
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
@@ -24,10 +25,10 @@ def seeds() -> range:
     return range(int(first), int(last or first) + 1)
 
 
-@pytest.mark.parametrize("resolution", ["query", "push", "none"])
+@pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("seed", seeds())
 def test_once_quiet_every_session_works_and_once_gone_nothing_is_left(
-    seed: int, resolution: str
+    seed: int, design: str
 ) -> None:
     dice = Random(seed)
     world = example_world(
@@ -36,7 +37,7 @@ def test_once_quiet_every_session_works_and_once_gone_nothing_is_left(
         networks=dice.randint(3, 12),
         access_routers=dice.randint(1, 2),
         mobile_nodes=dice.randint(1, 2),
-        resolution=resolution,
+        **DESIGNS[design],
     )
     messages = watch(world)
     places = [router.name for router in world.plan.access_routers()]
@@ -54,7 +55,7 @@ def test_once_quiet_every_session_works_and_once_gone_nothing_is_left(
     world.run(QUIET_S)
 
     assert list(disagreements(world)) == []
-    if resolution != "none":
+    if design in OPTIMISING:
         assert list(detours(world)) == []
     for node in nodes:
         world.leave(node, silently=dice.random() < 0.5)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from designs import DESIGNS, OPTIMISING
 
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.invariants import detours, disagreements, leftovers, watch
@@ -80,12 +81,12 @@ def settle(world: World) -> None:
     world.run(SETTLE_S)
 
 
-@pytest.mark.parametrize("resolution", ["query", "push"])
+@pytest.mark.parametrize("design", OPTIMISING)
 @pytest.mark.parametrize("seed", seeds())
 def test_every_table_agrees_once_quiet_and_nothing_is_left_once_gone(
-    seed: int, resolution: str, make_world: Callable[..., World]
+    seed: int, design: str, make_world: Callable[..., World]
 ) -> None:
-    world = make_world(seed=seed, faults=FAULTS, mobile_nodes=2, resolution=resolution)
+    world = make_world(seed=seed, faults=FAULTS, mobile_nodes=2, **DESIGNS[design])
     with replayable(world):
         messages = play(world)
         settle(world)

@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what it is made of: namespace, vagrant or metal",
     )
     parser.addoption("--topology", default="inventory/three-networks.yml", help="topology file")
-    parser.addoption("--profile", default="distributed-query", help="profile in use")
+    parser.addoption("--profile", default="gateway-query", help="profile in use")
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ module DMM
 
   class Lab
     CHOICES = { "topology" => "TOPOLOGY", "profile" => "PROFILE", "lab" => "LAB" }.freeze
-    DEFAULTS = { "topology" => "three-networks", "profile" => "distributed-query", "lab" => "dmm" }.freeze
+    DEFAULTS = { "topology" => "three-networks", "profile" => "gateway-query", "lab" => "dmm" }.freeze
     PUBLIC_BOX = "debian/bookworm64".freeze
     LIBVIRTD = File.join(ROOT, "vagrant", "libvirtd")
 

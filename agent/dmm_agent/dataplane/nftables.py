@@ -14,7 +14,7 @@ from dmm_agent.functions.events import Interception
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dmm_agent.config import AgentConfig
+    from dmm_agent.config import AgentConfig, NetworkEntry
     from dmm_agent.dataplane.tunnels import Tunnel
 
 TABLE = "dmm"
@@ -63,7 +63,7 @@ def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[
     """What has been told a moment ago, so that it is not told again."""
     if config.access_links:
         yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
-    if intercepts:
+    if not intercepts.isdisjoint({Interception.OUTBOUND, Interception.VISITORS}):
         yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
     if Interception.HOMEBOUND in intercepts:
         yield _set("homebound", "ip6 saddr . ip6 daddr", INTERCEPTED_EVERY)
@@ -118,17 +118,26 @@ def _access_rules(config: AgentConfig) -> list[str]:
 
 
 def _outbound_rules(config: AgentConfig) -> list[str]:
-    """Tell of plain packets to other networks' mobile nodes, and of visitors' to other networks."""
-    others = [n for n in config.directory.networks if n.network != config.network]
+    """Tell of plain packets to other networks' mobile nodes, but for those of visitors."""
+    others = _others(config)
+    if not others:
+        return []
+    pools = _elements(n.mobile_pool for n in others)
+    return [f"{_PLAIN} ip6 saddr != {pools} ip6 daddr {pools} {_TELL_INTERCEPTED}"]
+
+
+def _visitors_rules(config: AgentConfig) -> list[str]:
+    """Tell of visitors' plain packets to other networks."""
+    others = _others(config)
     if not others:
         return []
     pools = _elements(n.mobile_pool for n in others)
     prefixes = _elements(n.prefix for n in others)
-    tell = _tell("intercepted", f"ip6 daddr and {SUBNET}")
-    return [
-        f"{_PLAIN} ip6 daddr {pools} {tell}",
-        f"{_PLAIN} ip6 saddr {pools} ip6 daddr {prefixes} {tell}",
-    ]
+    return [f"{_PLAIN} ip6 saddr {pools} ip6 daddr {prefixes} {_TELL_INTERCEPTED}"]
+
+
+def _others(config: AgentConfig) -> list[NetworkEntry]:
+    return [n for n in config.directory.networks if n.network != config.network]
 
 
 def _homebound_rules(config: AgentConfig) -> list[str]:
@@ -154,9 +163,11 @@ def _tell(known: str, key: str) -> str:
     return f"{key} != @{known} update @{known} {{ {key} }} log group {INTERCEPTED_GROUP} snaplen 80"
 
 
+_TELL_INTERCEPTED = _tell("intercepted", f"ip6 daddr and {SUBNET}")
 _PLAIN = f"meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x}"
 _INTERCEPTING = {
     Interception.OUTBOUND: _outbound_rules,
+    Interception.VISITORS: _visitors_rules,
     Interception.HOMEBOUND: _homebound_rules,
 }
 

@@ -86,7 +86,9 @@ class Interception(enum.Enum):
     """Which packets a function wants to hear of, as `Intercepted`."""
 
     OUTBOUND = "outbound"
-    """Plain packets to other networks' mobile nodes, and those of visitors to other networks."""
+    """Plain packets to other networks' mobile nodes, but for those of visitors."""
+    VISITORS = "visitors"
+    """Plain packets of visiting mobile nodes to other networks."""
     HOMEBOUND = "homebound"
     """Packets to this network's own mobile nodes, plain or tunnelled here."""
 

@@ -70,8 +70,9 @@ CLOCKS_DIFFER_S = 1.0
 class RoutingOptions(Options):
     """Options of `mr`; see the draft's section 7 for what they choose between."""
 
-    interception: Literal["gateway"] = "gateway"
-    """RS1: where packets meet the MR."""
+    interception: Literal["gateway", "access"] = "gateway"
+    """RS1: where packets meet the MR, at the gateway of their sender's network or at its access
+    router."""
     resolution: Literal["query", "push", "none"] = "query"
     """RS2: how the MR learns of a location: it asks, it is told when it sends packets to a home
     network in vain, or not at all."""
@@ -196,12 +197,21 @@ class MobilityRouter(Function[RoutingOptions]):
 
     @property
     def intercepts(self) -> frozenset[Interception]:
-        """To ask it must see what leaves; to tell others also what comes here on a longer way."""
-        return {
-            "query": frozenset({Interception.OUTBOUND}),
-            "push": frozenset({Interception.OUTBOUND, Interception.HOMEBOUND}),
-            "none": frozenset[Interception](),
-        }[self.options.resolution]
+        """To ask it must see what leaves; to tell others also what comes here on a longer way.
+
+        Where access routers have an MR of their own, that of the network asks for visitors alone.
+        It is still told for mobile nodes, and sees whether they use what it was told.
+        """
+        own = self.context.directory.named(self.context.network)
+        if self.options.resolution == "none":
+            return frozenset()
+        if own.mr != self.context.address:
+            return frozenset({Interception.OUTBOUND})
+        if self.options.resolution == "push":
+            return frozenset(Interception)
+        if own.access_mrs:
+            return frozenset({Interception.VISITORS})
+        return frozenset({Interception.OUTBOUND, Interception.VISITORS})
 
     def _intercepted(self, packet: Intercepted, now: float) -> Iterator[Effect]:
         destination = packet.destination
@@ -228,7 +238,9 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         sender = self.context.directory.owner_of(packet.source)
         served_here = hnp_of(packet.source) in self._visitors
-        by = packet.tunnelled_by or (None if sender is None or served_here else sender.mr)
+        by = packet.tunnelled_by
+        if by is None and sender is not None and not served_here:
+            by = sender.mr_of(packet.source)
         if by is not None and by != self.context.address:
             yield Tell(LocationSought(hnp, by))
 

@@ -37,6 +37,7 @@ def example_world(
     networks: int = 3,
     access_routers: int = 2,
     mobile_nodes: int = 1,
+    interception: str = "gateway",
     resolution: str = "query",
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
 ) -> World:
@@ -51,9 +52,11 @@ def example_world(
         networks: How many networks there are.
         access_routers: How many access routers each network has.
         mobile_nodes: How many mobile nodes there are; none is attached yet.
+        interception: Where packets meet an MR, as a profile says it.
         resolution: How MRs learn of locations, as a profile says it.
         options: Options of functions, by function.
     """
-    plan = make_plan(networks, access_routers, mobile_nodes)
-    chosen = {**options, "mr": {"resolution": resolution, **options.get("mr", {})}}
+    plan = make_plan(networks, access_routers, mobile_nodes, interception)
+    routing = {"interception": interception, "resolution": resolution, **options.get("mr", {})}
+    chosen = {**options, "mr": routing}
     return World(plan, seed, faults, chosen, FUNCTIONS)

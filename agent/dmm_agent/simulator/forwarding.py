@@ -103,6 +103,11 @@ class Tables:
         return max(matching, key=lambda r: r.prefix.prefixlen, default=None)
 
 
+def _passes_gateway(start: Router, end: Router) -> bool:
+    """Whether a tunnel leads out of an access router's network, by its gateway."""
+    return start.gateway is not None and start.network != end.network
+
+
 def _number(address: IPv6Address) -> int:
     """What tells the /64 around an address from others."""
     return int(address) >> (128 - HNP_LENGTH)
@@ -167,7 +172,9 @@ class Forwarding:
                 plain.append(step.at.name)
             else:
                 tunnelled.append((step.at.name, step.tunnelled_by.name))
-            step = self._step(step, source, destination)
+            here, step = step.at, self._step(step, source, destination)
+            if isinstance(step, _Arrival) and _passes_gateway(here, step.at):
+                path.append(str(here.gateway))
         return Trace(tuple(path), step, tuple(plain), tuple(tunnelled))
 
     def _step(

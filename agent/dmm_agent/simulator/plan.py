@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.config import AgentConfig, Directory, MobileNode, MobileNodePolicy, NetworkEntry
+from dmm_agent.config import (
+    AccessEntry,
+    AgentConfig,
+    Directory,
+    MobileNode,
+    MobileNodePolicy,
+    NetworkEntry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +68,10 @@ class Plan:
 
     def config(self, router: Router, options: dict[str, Any]) -> AgentConfig:
         """The configuration of the agent on a router; `options` as in a profile, by function."""
-        functions = ("proxy",) if router.gateway is not None else ("allocator", "lm", "mr")
+        entry = self.directory.named(router.network)
+        functions: tuple[str, ...] = ("allocator", "lm", "mr")
+        if router.gateway is not None:
+            functions = ("proxy", "mr") if entry.access_mrs else ("proxy",)
         chosen = {name: dict(options.get(name, {})) for name in functions}
         if "allocator" in chosen:
             chosen["allocator"]["blocks"] = [
@@ -84,8 +94,13 @@ class Plan:
         )
 
 
-def make_plan(networks: int, access_routers: int, mobile_nodes: int) -> Plan:
-    """Networks in a star around a core, by the same rule as the testbed's addresses."""
+def make_plan(
+    networks: int, access_routers: int, mobile_nodes: int, interception: str = "gateway"
+) -> Plan:
+    """Networks in a star around a core, by the same rule as the testbed's addresses.
+
+    With interception "access", access routers have an MR of their own (draft, 7: RS1.ar).
+    """
     entries, routers = [], {}
     for n in range(1, networks + 1):
         prefix = IPv6Network((0x20010DB8 << 96 | n << 80, 48))
@@ -93,6 +108,7 @@ def make_plan(networks: int, access_routers: int, mobile_nodes: int) -> Plan:
         base = int(prefix.network_address)
         gateway = Router(f"gw{n}", f"net{n}", IPv6Address(base + 1))
         routers[gateway.name] = gateway
+        access_mrs = []
         for a in range(1, access_routers + 1):
             block = IPv6Network((int(pool.network_address) | (a << 8) << 64, 56))
             name = f"ar{n}{a}"
@@ -104,6 +120,8 @@ def make_plan(networks: int, access_routers: int, mobile_nodes: int) -> Plan:
                 block,
                 IPv6Address(base | (a << 64) | 0x10),
             )
+            fixed = IPv6Network((base | (a << 64), 64))
+            access_mrs.append(AccessEntry(prefixes=(fixed,), mr=routers[name].address))
         entries.append(
             NetworkEntry(
                 network=gateway.network,
@@ -111,6 +129,7 @@ def make_plan(networks: int, access_routers: int, mobile_nodes: int) -> Plan:
                 mobile_pool=pool,
                 lm=gateway.address,
                 mr=gateway.address,
+                access_mrs=tuple(access_mrs) if interception == "access" else (),
             )
         )
     nodes = tuple(

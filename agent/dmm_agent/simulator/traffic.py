@@ -89,19 +89,22 @@ class Traffic:
         return trace
 
     def _is_intercepted(self, name: str, source: IPv6Address, destination: IPv6Address) -> bool:
-        """Plain packets to other networks' mobile nodes are, and visitors' to other networks."""
+        """What the rules of `dmm_agent.dataplane.nftables` show of plain packets."""
         directory, at = self._world.plan.directory, self._world.plan.routers[name]
+        wanted = self._world.nodes[name].intercepts
         owner = directory.owner_of(destination)
-        if at.gateway is not None or owner is None:
+        if owner is None:
             return False
         if owner.network == at.network:
             return source not in owner.prefix and self._is_homebound(
                 name, hnp_of(source), destination
             )
         home = directory.home_of(source)
-        visiting = home is not None and home.network != at.network
-        mobile = destination in owner.mobile_pool
-        return (mobile or visiting) and self._is_sampled(name, hnp_of(destination))
+        if home is not None and home.network != at.network:
+            shown = Interception.VISITORS in wanted
+        else:
+            shown = Interception.OUTBOUND in wanted and destination in owner.mobile_pool
+        return shown and self._is_sampled(name, hnp_of(destination))
 
     def _is_homebound(self, name: str, sender: Hashable, destination: IPv6Address) -> bool:
         """Packets to a network's own mobile nodes are shown to a gateway that wants to see them."""

@@ -42,7 +42,7 @@ def bench(
         "inventory/three-networks.yml"
     ),
     profile: Annotated[str, typer.Option("--profile", "-p", help="Name of the profile.")] = (
-        "distributed-query"
+        "gateway-query"
     ),
     lab: Annotated[
         str, typer.Option("--lab", "-l", envvar="LAB", help="Name to make the lab's name from.")

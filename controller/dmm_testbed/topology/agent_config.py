@@ -10,8 +10,10 @@ from dmm_testbed.topology.model import InterfaceKind, Role
 from dmm_testbed.topology.placement import data_plane, options_for, servers
 
 if TYPE_CHECKING:
+    from ipaddress import IPv6Network
+
     from dmm_testbed.topology.functions import Functions
-    from dmm_testbed.topology.model import Machine, Topology
+    from dmm_testbed.topology.model import Machine, Network, Topology
     from dmm_testbed.topology.profile import Profile
 
 
@@ -72,9 +74,30 @@ def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:
                     "mobile_pool": network.mobile_pool,
                     "lm": lm[0].loopback,
                     "mr": mr[0].loopback,
+                    "access_mrs": _access_mrs(topology, profile, network, mr[0]),
                 }
             )
     return entries
+
+
+def _access_mrs(
+    topology: Topology, profile: Profile, network: Network, mr: Machine
+) -> list[dict[str, Any]]:
+    """The access routers with an MR of their own, and the prefixes of the fixed hosts below."""
+    return [
+        {"prefixes": _links_of_hosts(router), "mr": router.loopback}
+        for router in topology.with_role(Role.ACCESS_ROUTER)
+        if router.network is network and router is not mr and "mr" in profile.on(router)
+    ]
+
+
+def _links_of_hosts(router: Machine) -> list[IPv6Network]:
+    return [
+        address.network
+        for interface in router.interfaces
+        if interface.peer_role is Role.CORRESPONDENT
+        for address in interface.addresses
+    ]
 
 
 def _uplinks(machine: Machine) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from dmm_testbed.topology.model import Role
 from dmm_testbed.topology.placement import FACTS, mobile_nodes_attach, options_for, servers
 from dmm_testbed.topology.sentences import did_you_mean, listed, sentences_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dmm_testbed.topology.functions import Functions
-    from dmm_testbed.topology.model import Machine, Topology
+    from dmm_testbed.topology.model import Machine, Network, Topology
     from dmm_testbed.topology.profile import Profile
 
 
@@ -40,7 +41,11 @@ def profile_mistakes(topology: Topology, profile: Profile, functions: Functions)
     if wrong := list(chain.from_iterable(rules)):
         return wrong
     # What runs where is right by now: only then do missing servers and values mean anything.
-    return [*_networks_served(topology, profile), *_option_values(topology, profile, functions)]
+    return [
+        *_networks_served(topology, profile),
+        *_interception(topology, profile, functions),
+        *_option_values(topology, profile, functions),
+    ]
 
 
 def _placed(profile: Profile) -> list[str]:
@@ -129,6 +134,30 @@ def _networks_served(topology: Topology, profile: Profile) -> Iterator[str]:
                     f"placement: expected one host to serve network {network.name} of topology "
                     f"{topology.name} as {function}, got {listed(m.name for m in found)}"
                 )
+
+
+def _interception(topology: Topology, profile: Profile, functions: Functions) -> Iterator[str]:
+    """Where packets are intercepted (RS1) follows from where MRs are; the option must agree."""
+    routing = functions.get("mr")
+    if routing is None or "interception" not in routing.options_class.model_fields:
+        return
+    said = {**profile.options, **profile.functions.get("mr", {})}.get("interception", "gateway")
+    below = [m.name for m in topology.with_role(Role.ACCESS_ROUTER) if "mr" in profile.on(m)]
+    if said == "access" and not below:
+        yield (
+            "options.interception: access needs mr on access routers; "
+            "add it to placement.access_router"
+        )
+    central = {m.name for n in topology.networks.values() for m in _mr_of(topology, profile, n)}
+    if said == "gateway" and (extra := [name for name in below if name not in central]):
+        yield (
+            f"options.interception: expected access, because {listed(extra)} have an mr beside "
+            "that of their network; or take mr out of placement.access_router"
+        )
+
+
+def _mr_of(topology: Topology, profile: Profile, network: Network) -> tuple[Machine, ...]:
+    return servers(topology, profile, "mr", network)
 
 
 def _option_values(topology: Topology, profile: Profile, functions: Functions) -> Iterator[str]:

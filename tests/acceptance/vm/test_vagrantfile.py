@@ -180,7 +180,7 @@ def test_another_topology_in_the_same_place_is_refused(
 ) -> None:
     place = Path(environment["VAGRANT_DOTFILE_PATH"])
     place.mkdir(exist_ok=True)
-    made = {"topology": topology.name, "profile": "distributed-query", "lab": "rendered"}
+    made = {"topology": topology.name, "profile": "gateway-query", "lab": "rendered"}
     record = place / "dmm-lab.json"
     record.write_text(json.dumps(made))
     refused = run("vagrant", "status", environment=environment, LAB="other")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dmm_agent.functions.events import Event
+    from dmm_agent.simulator.plan import Plan
     from dmm_agent.wire import Message, Option
 
 PLAN = make_plan(networks=3, access_routers=2, mobile_nodes=2)
@@ -52,14 +53,16 @@ def address(host: str) -> IPv6Address:
 class Steps:
     """The functions of one host and a clock."""
 
-    def __init__(self, host: str, functions: Iterable[str], **options: dict[str, Any]) -> None:
+    def __init__(
+        self, host: str, functions: Iterable[str], plan: Plan = PLAN, **options: dict[str, Any]
+    ) -> None:
         chosen: dict[str, dict[str, Any]] = {
             "allocator": {"lease_lifetime_s": LEASE_S},
             "lm": {"binding_lifetime_s": BINDING_S, "answer_lifetime_s": ANSWER_S},
         }
         for name, values in options.items():
             chosen[name] = chosen.get(name, {}) | values
-        config = PLAN.config(PLAN.routers[host], chosen)
+        config = plan.config(plan.routers[host], chosen)
         wanted = {name: config.functions.get(name, chosen.get(name, {})) for name in functions}
         self.now = NOW
         self.node = build_node(

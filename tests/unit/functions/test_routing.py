@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
-from typing import TYPE_CHECKING
 
 import pytest
+from mobility_router import AWAY_NODE, FIXED3, LOCAL, OTHER_VISITOR, VISITOR, Mr, installed, removed
 from steps import (
     HNP1,
-    Steps,
     address,
-    all_of,
     message,
     prefixes,
     recorded,
@@ -22,99 +19,24 @@ from steps import (
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
-    CancelTimer,
-    Effect,
-    Install,
     RefusingRoute,
-    Remove,
     VisitorRoute,
     VisitorShortcut,
 )
 from dmm_agent.functions.events import (
     BindingGone,
     BindingSet,
-    Intercepted,
     NodeLeft,
     TimerFired,
 )
 from dmm_agent.wire import (
     AnswerStatus,
-    BindingRefreshAdvice,
     HomeNetworkPrefix,
-    LmaAddress,
     LocationAnswer,
     LocationQuery,
     MagAddress,
-    MobileNodeIdentifier,
-    Timestamp,
-    UpdateNotification,
     UpdateNotificationAcknowledgement,
-    UpdateNotificationFlag,
-    UpdateReason,
 )
-
-if TYPE_CHECKING:
-    from dmm_agent.functions.effects import Route
-
-AWAY_NODE = HNP1[5]
-"""An address of net1's mobile node."""
-LOCAL = IPv6Address("2001:db8:2:1::10")
-"""A fixed host in the MR's own network."""
-FIXED3 = IPv6Address("2001:db8:3:1::10")
-VISITOR = IPv6Network("2001:db8:3:8177::/64")
-"""A prefix of net3 that visits net2."""
-OTHER_VISITOR = IPv6Network("2001:db8:1:8177::/64")
-
-
-class Mr(Steps):
-    """The MR of net2, alone."""
-
-    def __init__(self, host: str = "gw2", **options: object) -> None:
-        super().__init__(host, ["mr"], mr=options)
-
-    def packet(
-        self, source: IPv6Address, destination: IPv6Address, after_s: float = 0.0
-    ) -> list[Effect]:
-        return self(Intercepted(source, destination), after_s)
-
-    def answer(
-        self,
-        query: LocationQuery,
-        status: AnswerStatus,
-        location: str | None = None,
-        *,
-        sender: str = "gw1",
-        lifetime_s: int = 40,
-        after_s: float = 0.0,
-    ) -> list[Effect]:
-        named = [HomeNetworkPrefix(prefix) for prefix in prefixes(query)]
-        where = [MagAddress(address(location))] if location else []
-        answer = LocationAnswer(status, query.sequence, lifetime_s, (*named, *where))
-        return self.receive(sender, answer, after_s)
-
-    def resolve(self, status: AnswerStatus, location: str | None = None) -> list[Effect]:
-        """A local host sends to net1's mobile node, and the LM answers."""
-        query = message(self.packet(LOCAL, AWAY_NODE), LocationQuery)
-        return self.answer(query, status, location)
-
-    def visit(self, hnp: IPv6Network = VISITOR, home: str = "gw3") -> list[Effect]:
-        return self(BindingSet(hnp, address("ar21"), address(home)))
-
-    def notice(self, hnp: IPv6Network = HNP1) -> UpdateNotification:
-        return UpdateNotification(
-            sequence=4,
-            reason=UpdateReason.FORCE_REREGISTRATION,
-            flags=UpdateNotificationFlag.ACKNOWLEDGE,
-            options=(MobileNodeIdentifier.nai("mn1@dmm.example"), HomeNetworkPrefix(hnp)),
-        )
-
-
-def installed(effects: list[Effect]) -> list[Route]:
-    return [effect.route for effect in all_of(effects, Install)]
-
-
-def removed(effects: list[Effect]) -> list[Route]:
-    return [effect.route for effect in all_of(effects, Remove)]
 
 
 @pytest.fixture
@@ -122,7 +44,7 @@ def mr() -> Mr:
     return Mr()
 
 
-# Interception and resolution
+# What is asked, and what is believed
 
 
 def test_a_packet_to_another_networks_mobile_node_is_asked_about(mr: Mr) -> None:
@@ -142,38 +64,6 @@ def test_more_packets_ask_nothing_more(mr: Mr) -> None:
     assert mr.packet(LOCAL, AWAY_NODE, after_s=0.1) == [], "it is being asked"
     mr.answer(query, AnswerStatus.AWAY, "gw3")
     assert mr.packet(LOCAL, AWAY_NODE, after_s=1) == [], "it is known"
-
-
-class TestReferral:
-    """Asked first is the LM of its own network, which knows who serves a prefix."""
-
-    @pytest.fixture
-    def mr(self) -> Mr:
-        return Mr("ar21", ask_first="own-lm")
-
-    def test_it_asks_who_it_is_referred_to(self, mr: Mr) -> None:
-        asked = mr.packet(LOCAL, AWAY_NODE)
-        assert sent(asked) == [("LocationQuery", "gw2")]
-        effects = self.refer(mr, message(asked, LocationQuery), "gw1")
-        assert sent(effects) == [("LocationQuery", "gw1")]
-        effects = mr.answer(message(effects, LocationQuery), AnswerStatus.AWAY, "gw3")
-        assert installed(effects) == [CacheRoute(HNP1, address("gw3"))]
-
-    @pytest.mark.parametrize("elsewhere", ["gw3", "ar11"])
-    def test_but_nobody_whom_the_directory_does_not_name(self, mr: Mr, elsewhere: str) -> None:
-        query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
-        effects = self.refer(mr, query, elsewhere)
-        assert recorded(effects) == ["referral_refused"]
-        assert sent(effects) == []
-
-    def test_who_does_not_serve_a_prefix_is_not_believed_where_it_is(self, mr: Mr) -> None:
-        query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
-        assert installed(mr.answer(query, AnswerStatus.AWAY, "gw3", sender="gw2")) == []
-
-    def refer(self, mr: Mr, query: LocationQuery, to: str) -> list[Effect]:
-        options = (*query.options, LmaAddress(address(to)))
-        answer = LocationAnswer(AnswerStatus.NOT_SERVED, query.sequence, 5, options)
-        return mr.receive("gw2", answer)
 
 
 def test_an_unanswered_query_is_repeated_and_then_given_up(mr: Mr) -> None:
@@ -361,130 +251,6 @@ def test_only_the_prefixs_own_lm_can_give_notice(mr: Mr) -> None:
     mr.resolve(AnswerStatus.AWAY, "gw3")
     assert mr.receive("gw3", mr.notice()) == []
     assert len(mr.table("cache")) == 1
-
-
-class TestPush:
-    """An MR that is told where packets can go, and tells others (draft, 7: RS2.push)."""
-
-    OWN = IPv6Network("2001:db8:2:8100::/64")
-    """A prefix of net2, which may be away."""
-    STRANGER = IPv6Address("2001:db8:3:1::10")
-
-    @pytest.fixture
-    def mr(self) -> Mr:
-        return Mr(resolution="push")
-
-    @pytest.fixture
-    def home(self) -> Steps:
-        """LM and MR of net2, one of whose nodes is in net1."""
-        steps = Steps("gw2", ["allocator", "lm", "mr"], mr={"resolution": "push"})
-        steps.receive("ar21", steps.update())
-        steps.receive("gw1", steps.update(self.OWN, after_s=1))
-        return steps
-
-    def test_it_asks_nobody(self, mr: Mr) -> None:
-        assert sent(mr.packet(LOCAL, AWAY_NODE)) == []
-
-    def test_it_takes_what_the_home_lm_says(self, mr: Mr) -> None:
-        effects = mr.receive("gw1", self.push("gw3", mr.now))
-        assert installed(effects) == [CacheRoute(HNP1, address("gw3"))]
-        assert sent(effects) == [("UpdateNotificationAcknowledgement", "gw1")]
-        assert mr.table("cache")[0]["remaining_s"] == 40
-
-    @pytest.mark.parametrize(("sender", "where"), [("gw3", "gw3"), ("ar11", "gw3")])
-    def test_but_nothing_that_another_says(self, mr: Mr, sender: str, where: str) -> None:
-        assert mr.receive(sender, self.push(where, mr.now)) == []
-
-    def test_nor_a_location_that_is_no_routers(self, mr: Mr) -> None:
-        effects = mr.receive("gw1", self.push(AWAY_NODE, mr.now))
-        assert installed(effects) == []
-        assert recorded(effects) == ["push_refused"]
-
-    def test_an_overtaken_push_changes_nothing(self, mr: Mr) -> None:
-        late = self.push("gw3", mr.now)
-        voided = replace(mr.notice(), options=(*mr.notice().options, Timestamp.at(mr.now + 1)))
-        mr.receive("gw1", voided, after_s=1)
-        assert installed(mr.receive("gw1", late)) == []
-
-    def test_a_notice_from_a_clock_that_was_ahead_silences_no_later_ones(self, mr: Mr) -> None:
-        mr.receive("gw1", self.push("gw3", mr.now + 1000))
-        effects = mr.receive("gw1", self.push("gw2", mr.now + 1), after_s=1)
-        assert installed(effects) == []
-        assert removed(effects) == [CacheRoute(HNP1, address("gw3"))]
-
-    def test_an_mr_that_asks_takes_no_push(self) -> None:
-        mr = Mr()
-        assert installed(mr.receive("gw1", self.push("gw3", mr.now))) == []
-
-    def test_the_mr_of_the_sender_is_told_where_the_node_is(self, home: Steps) -> None:
-        effects = home(Intercepted(self.STRANGER, self.OWN[5]))
-        assert sent(effects) == [("UpdateNotification", "gw3")]
-        notice = message(effects, UpdateNotification)
-        assert notice.reason == UpdateReason.UPDATE_SESSION_PARAMETERS
-        assert notice.first(MagAddress) == MagAddress(address("gw1"))
-        assert prefixes(notice) == [self.OWN]
-
-    def test_of_a_tunnelled_packet_who_tunnelled_it_is_told(self, home: Steps) -> None:
-        effects = home(Intercepted(LOCAL, self.OWN[5], tunnelled_by=address("gw3")))
-        assert sent(effects) == [("UpdateNotification", "gw3")]
-
-    def test_once(self, home: Steps) -> None:
-        home(Intercepted(self.STRANGER, self.OWN[5]))
-        assert sent(home(Intercepted(self.STRANGER, self.OWN[5]), after_s=0.1)) == []
-
-    def test_but_again_if_packets_come_long_after_it_has_understood(self, home: Steps) -> None:
-        notice = message(home(Intercepted(self.STRANGER, self.OWN[5])), UpdateNotification)
-        home.receive("gw3", UpdateNotificationAcknowledgement(notice.sequence, 0))
-        effects = home(Intercepted(self.STRANGER, self.OWN[5]), after_s=3)
-        assert sent(effects) == [("UpdateNotification", "gw3")]
-
-    def test_who_was_told_hears_of_the_next_move(self, home: Steps) -> None:
-        first = message(home(Intercepted(self.STRANGER, self.OWN[5])), UpdateNotification)
-        effects = home.receive("ar21", home.update(after_s=1))
-        notice = message(effects, UpdateNotification)
-        assert notice.reason == UpdateReason.FORCE_REREGISTRATION
-        cancelled = [c.key for c in all_of(effects, CancelTimer)]
-        assert ("request", ("notice", address("gw3"), first.sequence)) in cancelled
-
-    @pytest.mark.parametrize(
-        "source", [pytest.param(LOCAL, id="of this network"), pytest.param(HNP1[5], id="visiting")]
-    )
-    def test_packets_of_this_network_need_no_push(self, home: Steps, source: IPv6Address) -> None:
-        home(BindingSet(HNP1, address("ar21"), address("gw1")))
-        assert sent(home(Intercepted(source, self.OWN[5]))) == []
-
-    def test_packets_to_who_is_at_home_need_no_push(self, home: Steps) -> None:
-        home.receive("ar21", home.update(after_s=1))
-        assert sent(home(Intercepted(self.STRANGER, self.OWN[5]))) == []
-
-    def test_visitors_packets_go_straight_to_the_homes_of_their_destinations(self, mr: Mr) -> None:
-        ways = [
-            VisitorShortcut(IPv6Network(f"2001:db8:{n}::/48"), address(f"gw{n}")) for n in (1, 3)
-        ]
-        assert [r for r in installed(mr.visit()) if isinstance(r, VisitorShortcut)] == ways
-        gone = removed(mr(BindingGone(VISITOR)))
-        assert [r for r in gone if isinstance(r, VisitorShortcut)] == ways
-
-    def push(self, where: str | IPv6Address, at: float) -> UpdateNotification:
-        location = address(where) if isinstance(where, str) else where
-        return UpdateNotification(
-            sequence=5,
-            reason=UpdateReason.UPDATE_SESSION_PARAMETERS,
-            flags=UpdateNotificationFlag.ACKNOWLEDGE,
-            options=(
-                MobileNodeIdentifier.nai("mn1@dmm.example"),
-                HomeNetworkPrefix(HNP1),
-                Timestamp.at(at),
-                MagAddress(location),
-                BindingRefreshAdvice(40),
-            ),
-        )
-
-
-def test_without_resolution_nothing_is_asked_or_intercepted() -> None:
-    mr = Mr(resolution="none")
-    assert mr.node.intercepts == frozenset()
-    assert mr.packet(LOCAL, AWAY_NODE) == []
 
 
 # Bindings of this network, told by the LM beside

@@ -14,7 +14,7 @@ from dmm_testbed.results import Results, ResultsError
 
 MINIMAL: dict[str, Any] = {
     "schema": 1,
-    "profile": "distributed-query",
+    "profile": "gateway-query",
     "topology": "three-networks",
     "machines": "namespace",
     "steps": [

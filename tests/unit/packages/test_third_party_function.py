@@ -48,7 +48,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def profile_with_it(folder: Path) -> Path:
-    shipped = (ROOT / "inventory/profiles/distributed-query.yml").read_text(encoding="utf-8")
+    shipped = (ROOT / "inventory/profiles/gateway-query.yml").read_text(encoding="utf-8")
     changed = shipped.replace("access_router: [proxy]", "access_router: [proxy, tally]")
     assert changed != shipped
     file = folder / "with-tally.yml"

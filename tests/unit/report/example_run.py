@@ -289,7 +289,7 @@ def example() -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "schema": 1,
-        "profile": "distributed-query",
+        "profile": "gateway-query",
         "topology": "three-networks",
         "machines": "namespace",
         "started_at": "2026-03-02T09:14:07Z",

@@ -35,7 +35,7 @@ placement:
 
 @pytest.fixture
 def distributed(inventory: Path, functions: Functions) -> tuple[Topology, Profile]:
-    profile = inventory / "profiles" / "distributed-query.yml"
+    profile = inventory / "profiles" / "gateway-query.yml"
     return load_checked(inventory / "three-networks.yml", profile, functions)
 
 
@@ -130,7 +130,7 @@ def test_the_allocator_gets_the_pool_and_the_blocks_of_its_network(
 
 def profile_with(more: str, inventory: Path, tmp_path: Path) -> Path:
     """The profile that comes with the testbed, with lines added."""
-    shipped = (inventory / "profiles" / "distributed-query.yml").read_text(encoding="utf-8")
+    shipped = (inventory / "profiles" / "gateway-query.yml").read_text(encoding="utf-8")
     file = tmp_path / "profile.yml"
     file.write_text(shipped + more, encoding="utf-8")
     return file
@@ -189,14 +189,18 @@ def test_the_gateway_serves_its_network_where_access_routers_route_too(
     file.write_text(
         "name: everywhere\n"
         "description: mobility routing at every router\n"
-        "placement: {gateway: [allocator, lm, mr], access_router: [mr]}\n",
+        "placement: {gateway: [allocator, lm, mr], access_router: [mr]}\n"
+        "options: {interception: access}\n",
         encoding="utf-8",
     )
     pair = load_checked(inventory / "three-networks.yml", file, functions)
 
-    served = {entry["network"]: str(entry["mr"]) for entry in directory(*pair)}
+    served = {entry["network"]: entry for entry in directory(*pair)}
 
-    assert served["net1"] == "2001:db8:1::1"
+    assert str(served["net1"]["mr"]) == "2001:db8:1::1"
+    (below,) = served["net2"]["access_mrs"]
+    assert str(below["mr"]) == str(pair[0].machines["ar21"].loopback)
+    assert list(map(str, below["prefixes"])) == ["2001:db8:2:2::/64"], "where cn2 is"
 
 
 def test_a_host_that_does_not_exist_is_an_error(

@@ -184,7 +184,7 @@ def agent_config_filter(
 def test_a_role_gets_the_configuration_of_an_agent_or_nothing(
     agent_config_filter: Callable[..., Any], inventory: Path
 ) -> None:
-    files = (str(inventory / "small.yml"), str(inventory / "profiles" / "distributed-query.yml"))
+    files = (str(inventory / "small.yml"), str(inventory / "profiles" / "gateway-query.yml"))
 
     assert agent_config_filter("gw1", *files)["address"] == "2001:db8:1::1"
     assert agent_config_filter("cn3", *files) is None
@@ -197,6 +197,6 @@ def test_a_mistake_in_a_profile_is_an_error_of_the_filter_with_our_sentence(
 
     with pytest.raises(AnsibleFilterError, match="unknown function proxi"):
         agent_config_filter("gw1", topology, str(ERRORS / "profile-unknown-function.yml"))
-    profile = inventory / "profiles" / "distributed-query.yml"
+    profile = inventory / "profiles" / "gateway-query.yml"
     with pytest.raises(AnsibleFilterError, match="no host 'gw9'"):
         agent_config_filter("gw9", topology, str(profile))

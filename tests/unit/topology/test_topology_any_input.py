@@ -19,7 +19,7 @@ Functions = dict[str, type["Function[Any]"]]
 
 INVENTORY = Path(__file__).parents[3] / "inventory"
 TOPOLOGY = INVENTORY / "small.yml"
-PROFILE = INVENTORY / "profiles" / "distributed-query.yml"
+PROFILE = INVENTORY / "profiles" / "gateway-query.yml"
 NAMES = ["gw1", "net1", "ar11", "mn11", "access_router", "lm", "lo", "", "é", "x" * 99]
 
 SCALARS = st.one_of(

@@ -1,0 +1,13 @@
+"""The draft's designs (section 7, and figure 5 for the one without), as options of a world."""
+
+from __future__ import annotations
+
+DESIGNS = {
+    "gateway-query": {"interception": "gateway", "resolution": "query"},
+    "gateway-push": {"interception": "gateway", "resolution": "push"},
+    "access-query": {"interception": "access", "resolution": "query"},
+    "access-push": {"interception": "access", "resolution": "push"},
+    "no-ro": {"interception": "gateway", "resolution": "none"},
+}
+OPTIMISING = [name for name, design in DESIGNS.items() if design["resolution"] != "none"]
+"""Those in which packets take the direct route in the end."""
