@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-DESIGNS = {
+from typing import TypedDict
+
+
+class Design(TypedDict):
+    """What tells one from another."""
+
+    interception: str
+    resolution: str
+
+
+DESIGNS: dict[str, Design] = {
     "gateway-query": {"interception": "gateway", "resolution": "query"},
     "gateway-push": {"interception": "gateway", "resolution": "push"},
     "access-query": {"interception": "access", "resolution": "query"},

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 
-from designs import DESIGNS, OPTIMISING
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.simulator.designs import DESIGNS, OPTIMISING
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
@@ -33,9 +33,9 @@ class History(RuleBasedStateMachine):
         self.world = example_world(seed, mobile_nodes=2, **DESIGNS[design])
         self.messages = watch(self.world)
 
-    @rule(mn_id=MOBILE_NODES, access_router=ACCESS_ROUTERS)
-    def move(self, mn_id: str, access_router: str) -> None:
-        self.world.attach(mn_id, access_router)
+    @rule(mn_id=MOBILE_NODES, access_router=ACCESS_ROUTERS, silently=st.booleans())
+    def move(self, mn_id: str, access_router: str, *, silently: bool) -> None:
+        self.world.attach(mn_id, access_router, silently=silently)
 
     @rule(mn_id=MOBILE_NODES, silently=st.booleans())
     def leave(self, mn_id: str, *, silently: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from designs import DESIGNS
+from tests.simulator.designs import DESIGNS
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.invariants import none_stranded, watch

@@ -9,7 +9,7 @@ import os
 from random import Random
 
 import pytest
-from designs import DESIGNS, OPTIMISING
+from tests.simulator.designs import DESIGNS, OPTIMISING
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
@@ -44,7 +44,7 @@ def test_once_quiet_every_session_works_and_once_gone_nothing_is_left(
     nodes = list(world.mobile_nodes)
     for _ in range(MOVES):
         node, place = dice.choice(nodes), dice.choice(places)
-        world.attach(node, place)
+        world.attach(node, place, silently=dice.random() < 0.3)
         world.run(dice.choice([0.05, 0.3, 1.0, 4.0]))
         network = world.plan.routers[place].network
         if world.address(node, network) and len(world.mobile_nodes[node].sessions) < 2:

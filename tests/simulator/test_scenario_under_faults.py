@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from designs import DESIGNS, OPTIMISING
+from tests.simulator.designs import DESIGNS, OPTIMISING
 
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.invariants import detours, disagreements, leftovers, watch

@@ -42,6 +42,10 @@ class Attachment:
     """Updates that wait for an answer: what each asked for, by sequence number."""
     refused_until: dict[IPv6Network, float] = field(default_factory=dict)
     unanswered_probes: int = 0
+    confirmed_at: float = 0.0
+    """When it last was registered as after a move."""
+    in_doubt: bool = False
+    """Whether it has asked since, so that it may have been elsewhere."""
     tick_at: float = 0.0
     """When to wake up next."""
 

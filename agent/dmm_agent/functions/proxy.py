@@ -69,6 +69,8 @@ ASK_AGAIN = (
     BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED,
 )
 """Refusals of one copy of an update; the next copy has a new timestamp (RFC 5213, 6.9.1.2)."""
+CONFIRM_PAUSE_S = 1.0
+"""Solicitations of an attached node make the access router register it no more often than this."""
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
 
@@ -145,7 +147,9 @@ class Proxy(Function[ProxyOptions]):
             yield from self._let_go(before)
         # A copy from now on would have a newer time than what it takes back.
         yield from self._deregistered(policy.id)
-        here = Attachment(event.link, policy.id, event.link_layer, event.link_local)
+        here = Attachment(
+            event.link, policy.id, event.link_layer, event.link_local, confirmed_at=now
+        )
         self._attachments[event.link] = here
         yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
         yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
@@ -163,10 +167,30 @@ class Proxy(Function[ProxyOptions]):
     def _solicited(self, here: Attachment, now: float) -> Iterator[Effect]:
         if here.prefixes:
             yield self._advertisement(here, now)
+            yield from self._confirm(here, now)
         elif here.asked:
             yield from self._hurry(here, ANY_PREFIX, now)
         else:
             yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+
+    def _confirm(self, here: Attachment, now: float) -> Iterator[Effect]:
+        """A node that asks anew may have been elsewhere, and back before it was missed.
+
+        Its link may have no carrier to lose. So all its prefixes are registered as after a move,
+        once a second at most; what comes sooner is left to the next tick.
+        """
+        here.in_doubt = now < here.confirmed_at + CONFIRM_PAUSE_S
+        if here.in_doubt:
+            return
+        here.confirmed_at = now
+        waiting = here.waiting()
+        if ANY_PREFIX in waiting:
+            yield from self._hurry(here, ANY_PREFIX, now)
+        else:
+            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        brought = tuple(h for h in here.prefixes if not self._is_own(h) and h not in waiting)
+        if brought:
+            yield from self._register(here, brought, Handoff.BETWEEN_MAGS, now)
 
     def _detached(self, link: str, now: float) -> Iterator[Effect]:
         self._early.pop(link, None)
@@ -359,6 +383,8 @@ class Proxy(Function[ProxyOptions]):
         here.asked = {s: h for s, h in here.asked.items() if ("register", s) in self._requests}
         if ANY_PREFIX not in here.waiting() and not any(map(self._is_own, here.prefixes)):
             yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        if here.in_doubt:
+            yield from self._confirm(here, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
         if here.prefixes:

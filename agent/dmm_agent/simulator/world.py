@@ -161,9 +161,12 @@ class World:
 
     # What a tester does
 
-    def attach(self, mn_id: str, access_router: str) -> None:
-        """The node's radio leaves its access router, if any, and comes up at another one."""
-        self.leave(mn_id)
+    def attach(self, mn_id: str, access_router: str, *, silently: bool = False) -> None:
+        """The node's radio leaves its access router, if any, and comes up at another one.
+
+        Silently, the link to the one it leaves stays up, as links without a carrier do.
+        """
+        self.leave(mn_id, silently=silently)
         mn = self.mobile_nodes[mn_id]
         mn.at = access_router
         mn.visit += 1

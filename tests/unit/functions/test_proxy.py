@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
-from typing import Any
 
 import pytest
+from access_router import INTERVAL_S, LIFETIME_S, LINK_LOCAL, Ar
 from steps import (
     HNP1,
     HNP3,
@@ -14,7 +14,6 @@ from steps import (
     MN1_MAC,
     MN2_MAC,
     NOW,
-    Steps,
     all_of,
     attached,
     link_local,
@@ -41,7 +40,7 @@ from dmm_agent.functions.effects import (
 )
 from dmm_agent.functions.events import Attached, Detached, Observed, ProbeAnswered, Started
 from dmm_agent.functions.proxy import ALL_NODES
-from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES, acknowledge, node_of
+from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES, node_of
 from dmm_agent.wire import (
     BindingStatus,
     BindingUpdate,
@@ -50,43 +49,6 @@ from dmm_agent.wire import (
     HandoffIndicator,
     Timestamp,
 )
-
-LINK_LOCAL = link_local(MN1_MAC)
-LIFETIME_S = 60
-INTERVAL_S = 5.0
-
-
-class Ar(Steps):
-    """The proxy at ar31, and an LM that answers as it is told."""
-
-    def __init__(self, host: str = "ar31", lm: str = "gw3") -> None:
-        super().__init__(host, ["proxy"], proxy={"advertisement_interval_s": INTERVAL_S})
-        self.lm = lm
-
-    def lm_answers(
-        self, asked: BindingUpdate, *hnps: IPv6Network, after_s: float = 0.0, **changes: Any
-    ) -> list[Effect]:
-        self.now += after_s
-        said = {"status": 0, "lifetime_s": LIFETIME_S, "hnps": hnps or prefixes(asked)} | changes
-        sender = said.pop("sender", self.lm)
-        return self.receive(sender, acknowledge(asked, now=self.now, **said))
-
-    def attach(self, *hnps: IPv6Network) -> list[Effect]:
-        """The node comes, and the LM grants the prefixes."""
-        asked = message(self(attached()), BindingUpdate)
-        return self.lm_answers(asked, *(hnps or (HNP3,)))
-
-    def observe(
-        self, hnp: IPv6Network = HNP1, mac: str = MN1_MAC, after_s: float = 0.0
-    ) -> list[Effect]:
-        return self(Observed("mn1", mac, hnp[5]), after_s)
-
-    def bring(self, hnp: IPv6Network = HNP1) -> list[Effect]:
-        """The node uses a prefix it brought along, and the LM grants it."""
-        return self.lm_answers(message(self.observe(hnp), BindingUpdate))
-
-    def served(self) -> list[str]:
-        return [hnp for row in self.table("attachments") for hnp in row["prefixes"]]
 
 
 @pytest.fixture
@@ -148,7 +110,7 @@ def test_a_node_that_solicits_while_it_is_registered_makes_the_next_copy_come_so
 
 def test_a_known_node_that_solicits_gets_an_advertisement_at_once(ar: Ar) -> None:
     ar.attach()
-    effects = ar(attached(), after_s=1)
+    effects = ar(attached(), after_s=0.5)
     assert one(effects, Advertise).prefixes[0].prefix == HNP3
     assert sent(effects) == []
 
