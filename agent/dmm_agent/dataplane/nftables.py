@@ -63,7 +63,7 @@ def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[
     """What has been told a moment ago, so that it is not told again."""
     if config.access_links:
         yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
-    if not intercepts.isdisjoint({Interception.OUTBOUND, Interception.VISITORS}):
+    if intercepts - {Interception.HOMEBOUND}:
         yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
     if Interception.HOMEBOUND in intercepts:
         yield _set("homebound", "ip6 saddr . ip6 daddr", INTERCEPTED_EVERY)
@@ -126,6 +126,14 @@ def _outbound_rules(config: AgentConfig) -> list[str]:
     return [f"{_PLAIN} ip6 saddr != {pools} ip6 daddr {pools} {_TELL_INTERCEPTED}"]
 
 
+def _remaining_rules(config: AgentConfig) -> list[str]:
+    """Tell of them but for those that an access router of this network has told its own MR of."""
+    own = config.directory.named(config.network)
+    below = [own.mobile_pool, *(prefix for a in own.access_mrs for prefix in a.prefixes)]
+    senders = f"ip6 saddr != {_elements(below)}"
+    return [f"{senders} {rule}" for rule in _outbound_rules(config)]
+
+
 def _visitors_rules(config: AgentConfig) -> list[str]:
     """Tell of visitors' plain packets to other networks."""
     others = _others(config)
@@ -167,6 +175,7 @@ _TELL_INTERCEPTED = _tell("intercepted", f"ip6 daddr and {SUBNET}")
 _PLAIN = f"meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x}"
 _INTERCEPTING = {
     Interception.OUTBOUND: _outbound_rules,
+    Interception.REMAINING: _remaining_rules,
     Interception.VISITORS: _visitors_rules,
     Interception.HOMEBOUND: _homebound_rules,
 }

@@ -87,6 +87,8 @@ class Interception(enum.Enum):
 
     OUTBOUND = "outbound"
     """Plain packets to other networks' mobile nodes, but for those of visitors."""
+    REMAINING = "remaining"
+    """Those of them whose sender is below no access router with an MR of its own."""
     VISITORS = "visitors"
     """Plain packets of visiting mobile nodes to other networks."""
     HOMEBOUND = "homebound"

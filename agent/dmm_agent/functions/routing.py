@@ -199,7 +199,7 @@ class MobilityRouter(Function[RoutingOptions]):
     def intercepts(self) -> frozenset[Interception]:
         """To ask it must see what leaves; to tell others also what comes here on a longer way.
 
-        Where access routers have an MR of their own, that of the network asks for visitors alone.
+        Where access routers have an MR of their own, that of the network asks for the others alone.
         It is still told for mobile nodes, and sees whether they use what it was told.
         """
         own = self.context.directory.named(self.context.network)
@@ -208,10 +208,9 @@ class MobilityRouter(Function[RoutingOptions]):
         if own.mr != self.context.address:
             return frozenset({Interception.OUTBOUND})
         if self.options.resolution == "push":
-            return frozenset(Interception)
-        if own.access_mrs:
-            return frozenset({Interception.VISITORS})
-        return frozenset({Interception.OUTBOUND, Interception.VISITORS})
+            return frozenset(Interception) - {Interception.REMAINING}
+        outbound = Interception.REMAINING if own.access_mrs else Interception.OUTBOUND
+        return frozenset({outbound, Interception.VISITORS})
 
     def _intercepted(self, packet: Intercepted, now: float) -> Iterator[Effect]:
         destination = packet.destination

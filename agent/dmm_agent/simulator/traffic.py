@@ -103,7 +103,12 @@ class Traffic:
         if home is not None and home.network != at.network:
             shown = Interception.VISITORS in wanted
         else:
-            shown = Interception.OUTBOUND in wanted and destination in owner.mobile_pool
+            own = directory.named(at.network)
+            below = own.mr_of(source) != own.mr or source in own.mobile_pool
+            asks = Interception.OUTBOUND in wanted or (
+                Interception.REMAINING in wanted and not below
+            )
+            shown = asks and destination in owner.mobile_pool
         return shown and self._is_sampled(name, hnp_of(destination))
 
     def _is_homebound(self, name: str, sender: Hashable, destination: IPv6Address) -> bool:

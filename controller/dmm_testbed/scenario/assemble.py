@@ -29,7 +29,8 @@ class Played:
     """One step as it went: what the hosts held before, during and after, and what was amiss."""
 
     step: Step
-    record: StepRecord
+    records: Mapping[str | None, StepRecord]
+    """By session; under no name where none was measured."""
     before: results.State
     during: results.State
     after: results.State
@@ -66,12 +67,14 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
         for name, (session, journals) in run.sessions.items()
     }
     steps = []
-    for noted in run.played:
-        played = replace(noted, record=noted.record.by_our_clock(captures.clock_offset_s))
-        name = played.step.session
-        sent = signalling.between(messages, played.record.start.at_s, played.record.end.at_s)
-        step = measured[name].step(played.record) if name else _unmeasured(run, played, sent)
-        steps.append(_complete(step, played, sent))
+    for played in run.played:
+        for name, noted in played.records.items():
+            record = noted.by_our_clock(captures.clock_offset_s)
+            if name is not None and len(played.records) > 1:
+                record = replace(record, name=f"{record.name}-{name}")
+            sent = signalling.between(messages, record.start.at_s, record.end.at_s)
+            step = measured[name].step(record) if name else _unmeasured(run, record, sent)
+            steps.append(_complete(step, played, sent))
     return results.gather_failures(
         results.Results(
             profile=run.profile,
@@ -97,9 +100,8 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
     )
 
 
-def _unmeasured(run: Run, played: Played, sent: Sequence[SentMessage]) -> results.Step:
+def _unmeasured(run: Run, record: StepRecord, sent: Sequence[SentMessage]) -> results.Step:
     """A step without traffic: state and signalling alone."""
-    record = played.record
     return results.Step(
         name=record.name,
         title=record.title,

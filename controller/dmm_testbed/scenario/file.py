@@ -52,7 +52,10 @@ class Expectation(StrictModel):
     silent: tuple[str, ...] = ()
     """Hosts that send and receive no signalling in this step."""
     triangle_by: str | None = None
-    """A host that the first packets after the move pass, and later ones do not."""
+    """A host that the first packets after the move pass in a tunnel."""
+    triangle_ways: tuple[Literal["forward", "reverse"], ...] = ("forward", "reverse")
+    direct: bool = True
+    """Whether packets take the direct route in the end, both ways."""
 
 
 class Step(StrictModel):
@@ -60,14 +63,20 @@ class Step(StrictModel):
 
     name: Name
     title: str = ""
-    session: str | None = None
-    """The session to measure; it starts with its first step and goes on until its last."""
+    session: str | tuple[str, ...] = ()
+    """The session to measure, or several at a time; each starts with its first step and goes on
+    until its last."""
     moves: tuple[Move, ...] = ()
     expect: Expectation = Expectation()
     within_s: Annotated[float, Field(gt=0, le=600)] = 20.0
     """How long the step may take to settle."""
     dwell_s: Annotated[float, Field(ge=0.5, le=60)] = 2.0
     """How long traffic goes on before the move and after all has settled."""
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """The sessions to measure."""
+        return (self.session,) if isinstance(self.session, str) else self.session
 
 
 class Scenario(StrictModel):
@@ -108,16 +117,21 @@ def _mistakes(scenario: Scenario, topology: Topology) -> Iterator[str]:
         where = f"steps.{step.name}"
         if step.name in names[:number]:
             yield f"{where}: expected each step name once"
-        if step.session is not None and step.session not in scenario.sessions:
+        yield from _wrong_step(where, step, scenario, topology)
+
+
+def _wrong_step(where: str, step: Step, scenario: Scenario, topology: Topology) -> Iterator[str]:
+    for name in step.sessions:
+        if name not in scenario.sessions:
             known = listed(scenario.sessions)
-            yield f"{where}.session: expected one of {known}, got {step.session}"
-        for move in step.moves:
-            yield from _wrong_move(f"{where}.moves", move, topology)
-        expect = step.expect
-        for host in (*expect.bindings, *expect.cache, *expect.leases, *expect.silent):
-            yield from _unknown_host(f"{where}.expect", host, topology)
-        if expect.triangle_by is not None:
-            yield from _unknown_host(f"{where}.expect.triangle_by", expect.triangle_by, topology)
+            yield f"{where}.session: expected one of {known}, got {name}"
+    for move in step.moves:
+        yield from _wrong_move(f"{where}.moves", move, topology)
+    expect = step.expect
+    for host in (*expect.bindings, *expect.cache, *expect.leases, *expect.silent):
+        yield from _unknown_host(f"{where}.expect", host, topology)
+    if expect.triangle_by is not None:
+        yield from _unknown_host(f"{where}.expect.triangle_by", expect.triangle_by, topology)
 
 
 def _unknown_host(where: str, host: str, topology: Topology) -> Iterator[str]:

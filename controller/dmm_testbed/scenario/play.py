@@ -23,7 +23,7 @@ from dmm_testbed.scenario.state import differences, held_by_all, hosts_of
 from dmm_testbed.topology.model import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from dmm_testbed.machines.reach import Reach
@@ -131,19 +131,26 @@ class Player:
             MeasuringError: traffic or a radio does not work.
         """
         self.say(step.title or step.name)
-        session = self._session(step)
+        sessions = {name: self._session(name) for name in step.sessions}
         # On an emulated machine each look takes seconds: what is known is not asked for again.
         before = self.played[-1].after if self.played else self._held()
-        start = self._mark(session)
+        start = self._marks(sessions)
         self._dwell(step)
-        moves = tuple(self._move(move.node, move.to, session) for move in step.moves)
+        moves = [self._move(move.node, move.to, sessions) for move in step.moves]
         failures, during, after = self._settle(step)
         self._dwell(step)
-        record = StepRecord(step.name, step.title, start, self._mark(session), moves)
-        played = Played(step, record, before, during, after, failures)
+        end = self._marks(sessions)
+        records = {
+            name: StepRecord(
+                step.name, step.title, start[name], end[name], tuple(move[name] for move in moves)
+            )
+            for name in start
+        }
+        played = Played(step, records, before, during, after, failures)
         self.played.append(played)
-        if step.session is not None and not self._needed_later(step):
-            self._close(step.session)
+        for name in step.sessions:
+            if not self._needed_later(name):
+                self._close(name)
         return played
 
     def finish(self) -> results.Results:
@@ -180,12 +187,10 @@ class Player:
 
     # Pieces of a step
 
-    def _session(self, step: Step) -> Session | None:
-        if step.session is None:
-            return None
-        if step.session not in self._sessions:
-            described = self.scenario.sessions[step.session]
-            number = list(self.scenario.sessions).index(step.session) + 1
+    def _session(self, name: str) -> Session:
+        if name not in self._sessions:
+            described = self.scenario.sessions[name]
+            number = list(self.scenario.sessions).index(name) + 1
             session = Session(
                 self.runner,
                 described.mobile_node,
@@ -193,15 +198,15 @@ class Player:
                 self._first_stream + number,
                 f"run-{number}",
             )
-            self._sessions[step.session] = session
+            self._sessions[name] = session
             source = self._home_address(described.mobile_node)
             to = self._address(described.correspondent)
             session.start(to, source, rate_per_s=self._probes_per_s)
-        return self._sessions[step.session]
+        return self._sessions[name]
 
-    def _needed_later(self, step: Step) -> bool:
+    def _needed_later(self, session: str) -> bool:
         played = len(self.played)
-        return any(later.session == step.session for later in self.scenario.steps[played:])
+        return any(session in later.sessions for later in self.scenario.steps[played:])
 
     def _close(self, name: str) -> None:
         if name not in self._collected:
@@ -209,20 +214,26 @@ class Player:
             self._collected[name] = (session, session.journals())
             session.stop()
 
-    def _mark(self, session: Session | None) -> Mark:
-        return session.mark() if session else Mark(at_s=time.time(), now_ns={})
+    def _marks(self, sessions: Mapping[str, Session]) -> dict[str | None, Mark]:
+        """Where each session is; the time alone, under no name, where there is none."""
+        if not sessions:
+            return {None: Mark(at_s=time.time(), now_ns={})}
+        return {name: session.mark() for name, session in sessions.items()}
 
     def _dwell(self, step: Step) -> None:
         time.sleep(step.dwell_s)
 
-    def _move(self, node: str, to: str | None, session: Session | None) -> MoveRecord:
-        before = self._mark(session)
+    def _move(
+        self, node: str, to: str | None, sessions: Mapping[str, Session]
+    ) -> dict[str | None, MoveRecord]:
+        """Move a node; gives the record of it for each session."""
+        before = self._marks(sessions)
         if to is None:
             at_s = radio.fall_silent(self.runner, node)
         else:
             at_s = radio.move(self.runner, node, to)
         was, self._at[node] = self._at[node], to or self._at[node]
-        return MoveRecord(node, was, to, before, at_s)
+        return {name: MoveRecord(node, was, to, mark, at_s) for name, mark in before.items()}
 
     def _settle(self, step: Step) -> tuple[list[str], dict[str, HostState], dict[str, HostState]]:
         """Wait for what is expected: what is otherwise, the state at first, the state at last."""

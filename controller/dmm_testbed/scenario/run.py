@@ -8,9 +8,11 @@ from rich.console import Console
 
 from dmm_testbed.report.__main__ import write_page
 from dmm_testbed.report.terminal import print_summary
+from dmm_testbed.scenario.expectations import expected_with
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
 from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +37,8 @@ def run(
         MeasuringError: something could not be measured.
     """
     topology = load_topology(topology_file)
-    scenario = load_scenario(scenario_file, topology)
+    chosen = load_profile(topology_file.parent / "profiles" / f"{profile}.yml")
+    scenario = expected_with(chosen, load_scenario(scenario_file, topology))
     console = Console()
     total = len(scenario.steps) + 2
     progress = iter(range(1, total + 1))

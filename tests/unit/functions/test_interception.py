@@ -42,7 +42,7 @@ def wanted(host: str, interception: str, resolution: str = "query") -> set[Inter
     [
         ("gw2", "gateway", {Interception.OUTBOUND, Interception.VISITORS}),
         ("ar21", "gateway", set()),
-        ("gw2", "access", {Interception.VISITORS}),
+        ("gw2", "access", {Interception.REMAINING, Interception.VISITORS}),
         ("ar21", "access", {Interception.OUTBOUND}),
     ],
 )
@@ -54,7 +54,11 @@ def test_who_asks_sees_what_leaves_where_it_passes_first(
 
 @pytest.mark.parametrize("interception", ["gateway", "access"])
 def test_who_tells_others_sees_what_comes_home(interception: str) -> None:
-    assert wanted("gw2", interception, "push") == set(Interception)
+    assert wanted("gw2", interception, "push") == {
+        Interception.OUTBOUND,
+        Interception.VISITORS,
+        Interception.HOMEBOUND,
+    }
 
 
 def test_at_an_access_router_nothing_comes_home() -> None:
