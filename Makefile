@@ -12,6 +12,7 @@ TOPOLOGY ?= three-networks
 LAB ?= dmm
 METAL ?= inventory/metal.yml
 OUT ?= build/report
+DESIGNS := gateway-query gateway-push access-query access-push distributed-no-ro
 export MACHINES TOPOLOGY PROFILE LAB
 
 PYTHON := .venv/bin/python
@@ -45,7 +46,7 @@ OPTIONS := --topology inventory/$(TOPOLOGY).yml --profile $(PROFILE) --lab $(LAB
 REACHED := --machines $(MACHINES) --lab $(LAB)
 PYTHON_FOLDERS := agent controller plugins tests
 
-.PHONY: help setup box lab test test-vm test-metal up handover verify report shell capture down bench lint unit \
+.PHONY: help setup box lab designs test test-vm test-metal up handover verify report shell capture down bench lint unit \
     acceptance
 
 help: ## say what can be done
@@ -71,6 +72,14 @@ up: setup ## make and configure the machines, start the agents
 
 handover: setup ## move a mobile node: MN=mn11 TO=ar31
 	$(PLAY) playbooks/handover.yml -e mn=$(MN) -e to=$(TO)
+
+designs: setup ## play all designs of the draft on machines of their own; one page shows them all
+	failed=0; for profile in $(DESIGNS); do \
+	    $(MAKE) down lab LAB=designs TOPOLOGY=designs PROFILE=$$profile \
+	        OUT=$(OUT)/designs/$$profile || failed=1; \
+	done; \
+	$(MAKE) down LAB=designs TOPOLOGY=designs; \
+	$(PYTHON) -m dmm_testbed.report.designs $(OUT)/designs; exit $$failed
 
 verify: setup ## check the running lab with testinfra
 	$(PLAY) playbooks/verify.yml

@@ -45,7 +45,10 @@ def scenario(
     probes: Annotated[
         float | None,
         typer.Option(
-            "--probes-per-s", min=1, max=1000, help="UDP packets a second; default: 200, on VMs 25."
+            "--probes-per-s",
+            min=1,
+            max=1000,
+            help="UDP packets a second; default: what the scenario says, on VMs at most 25.",
         ),
     ] = None,
 ) -> None:

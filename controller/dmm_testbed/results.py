@@ -218,6 +218,8 @@ class Step(_Record):
 
     name: str
     title: str = ""
+    session: str = ""
+    """Of several that were measured at once, which one this is about; `name` ends with it."""
     at_ms: FiniteFloat
     """When the step began, since the run began."""
     duration_ms: Milliseconds = 0.0
@@ -307,6 +309,11 @@ class Results(_Record):
     verdict: Literal["pass", "fail"]
     """Pass if, and only if, there are no failures; computed when absent."""
     failures: tuple[str, ...] = ()
+
+    @property
+    def played(self) -> tuple[Step, ...]:
+        """One step of each time: of those that measured several sessions at once, the last."""
+        return tuple({step.at_ms: step for step in self.steps}.values())
 
     @model_validator(mode="before")
     @classmethod

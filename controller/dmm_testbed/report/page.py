@@ -104,10 +104,10 @@ def render(results: Results) -> str:
         results=results,
         views=views,
         words=words,
-        moves=sum(len(step.moves) for step in results.steps),
+        moves=sum(len(step.moves) for step in results.played),
         signalling=Volume(
-            messages=sum(step.signalling.messages for step in results.steps),
-            bytes=sum(step.signalling.bytes for step in results.steps),
+            messages=sum(step.signalling.messages for step in results.played),
+            bytes=sum(step.signalling.bytes for step in results.played),
         ),
         wide=scene.layout.width > WIDE_PX,
     )

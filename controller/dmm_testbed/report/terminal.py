@@ -68,10 +68,10 @@ def _session(tcp: Tcp) -> Text:
 
 
 def _verdict(results: Results) -> Text:
-    moves = sum(len(step.moves) for step in results.steps)
+    moves = sum(len(step.moves) for step in results.played)
     style = "bold green" if results.verdict == "pass" else "bold red"
     counts = (
-        plural(len(results.steps), "step"),
+        plural(len(results.played), "step"),
         plural(moves, "move"),
         plural(len(results.failures), "failure"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_testbed import results
@@ -70,11 +70,10 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
     for played in run.played:
         for name, noted in played.records.items():
             record = noted.by_our_clock(captures.clock_offset_s)
-            if name is not None and len(played.records) > 1:
-                record = replace(record, name=f"{record.name}-{name}")
             sent = signalling.between(messages, record.start.at_s, record.end.at_s)
             step = measured[name].step(record) if name else _unmeasured(run, record, sent)
-            steps.append(_complete(step, played, sent))
+            done = _complete(step, played, sent)
+            steps.append(_named_after(name, done) if name and len(played.records) > 1 else done)
     return results.gather_failures(
         results.Results(
             profile=run.profile,
@@ -98,6 +97,11 @@ def assemble(run: Run, captures: Collected, directory: Path) -> results.Results:
             verdict="pass",
         )
     )
+
+
+def _named_after(session: str, step: results.Step) -> results.Step:
+    """The step as one of several of the same time."""
+    return step.model_copy(update={"name": f"{step.name}-{session}", "session": session})
 
 
 def _unmeasured(run: Run, record: StepRecord, sent: Sequence[SentMessage]) -> results.Step:

@@ -86,6 +86,8 @@ class Scenario(StrictModel):
     name: Name
     topology: str
     sessions: dict[Name, Session] = Field(default_factory=dict)
+    probes_per_s: Annotated[float, Field(ge=1, le=1000)] = 200.0
+    """UDP packets a second each way in each session, on machines that can keep up."""
     steps: tuple[Step, ...] = Field(min_length=1)
 
 

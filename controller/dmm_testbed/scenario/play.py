@@ -42,14 +42,14 @@ TROUBLE = (MachineError, MeasuringError, TimeoutExpired)
 class Pace:
     """What machines of a kind can keep up with."""
 
-    probes_per_s: float
+    most_probes_per_s: float
     """UDP packets a second each way."""
     patience: float
     """How much longer than a scenario says things may take."""
 
 
-USUAL_PACE = Pace(probes_per_s=200.0, patience=1.0)
-PACES = {"vagrant": Pace(probes_per_s=25.0, patience=4.0)}
+USUAL_PACE = Pace(most_probes_per_s=1000.0, patience=1.0)
+PACES = {"vagrant": Pace(most_probes_per_s=25.0, patience=4.0)}
 """Emulated machines that forward eight times as many, and capture them, have no time left for
 what they are there to show."""
 
@@ -76,7 +76,8 @@ class Player:
             reach: leads to the machines.
             directory: where captures and results go.
             say: shows one line of progress.
-            probes_per_s: UDP packets a second each way; None for as many as such machines carry.
+            probes_per_s: UDP packets a second each way; None for as many as the scenario says, and
+                such machines carry.
         """
         self.topology = topology
         self.profile = profile
@@ -86,7 +87,8 @@ class Player:
         self.directory = directory
         self.say = say
         pace = PACES.get(reach.kind, USUAL_PACE)
-        self._probes_per_s = probes_per_s or pace.probes_per_s
+        usual = min(scenario.probes_per_s, pace.most_probes_per_s)
+        self._probes_per_s = probes_per_s or usual
         self._patience = pace.patience
         self.played: list[Played] = []
         self._capture = Capture(self.runner, sorted(topology.machines))
@@ -215,10 +217,17 @@ class Player:
             session.stop()
 
     def _marks(self, sessions: Mapping[str, Session]) -> dict[str | None, Mark]:
-        """Where each session is; the time alone, under no name, where there is none."""
+        """Where each session is, and the time; the time alone, under no name, where there is none.
+
+        The time is that of the first, for all of them: signalling is everybody's.
+        """
+        at_s = time.time()
         if not sessions:
-            return {None: Mark(at_s=time.time(), now_ns={})}
-        return {name: session.mark() for name, session in sessions.items()}
+            return {None: Mark(at_s=at_s, now_ns={})}
+        return {
+            name: session.mark().model_copy(update={"at_s": at_s})
+            for name, session in sessions.items()
+        }
 
     def _dwell(self, step: Step) -> None:
         time.sleep(step.dwell_s)

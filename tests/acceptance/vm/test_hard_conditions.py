@@ -1,6 +1,7 @@
 """Links that are late and lossy, and routers that tunnel in different ways: a handover over both.
 
-Both at once, because a lab takes minutes to be changed. The tests build on each other, in the order
+With another profile than the other tests, so that pushed locations, too, have been over them. All
+at once, because a lab takes minutes to be changed. The tests build on each other, in the order
 of this file.
 """
 
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from labs import BRIEF_PROFILE, USUAL_PROFILE
+from labs import BRIEF_PROFILE
 
+from dmm_testbed.scenario.expectations import expected_with
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
 from dmm_testbed.topology import load_topology
 from dmm_testbed.topology.model import Role
+from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
     from labs import Lab
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 STEPS = ("attach", "away", "home")
+PROFILE = "access-push"
 DELAY_MS = 20
 LOSS_PERCENT = 1
 pytestmark = pytest.mark.changes_lab(turn=1)
@@ -56,7 +60,7 @@ def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Topology:
     file = tmp_path_factory.mktemp("hard") / usual.name
     # In the order of the file, which is that of the machines: the first one keeps the time.
     file.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    lab.change_to(file)
+    lab.change_to(file, PROFILE)
     lab.begin_anew()
     return load_topology(file)
 
@@ -64,10 +68,11 @@ def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Topology:
 @pytest.fixture(scope="module")
 def measured(lab: Lab, hard: Topology, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """What a handover, and the way back, were like."""
-    scenario = load_scenario(ROOT / "inventory" / "scenarios" / f"{lab.topology}.yml", hard)
-    player = Player(
-        hard, USUAL_PROFILE, scenario, lab.reach, tmp_path_factory.mktemp("run"), say=print
-    )
+    inventory = ROOT / "inventory"
+    written = load_scenario(inventory / "scenarios" / f"{lab.topology}.yml", hard)
+    profile = load_profile(inventory / "profiles" / f"{PROFILE}.yml")
+    scenario = expected_with(profile, written)
+    player = Player(hard, PROFILE, scenario, lab.reach, tmp_path_factory.mktemp("run"), say=print)
     try:
         player.begin()
         for step in (step for step in scenario.steps if step.name in STEPS):

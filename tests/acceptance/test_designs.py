@@ -1,0 +1,257 @@
+"""The draft's designs (section 7), each played with correspondents everywhere: what each one does.
+
+A scenario is played under traffic with every profile; its measurements are looked at from all
+sides. They are kept in build/report/designs, where `index.html` shows them beside each other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from labs import Lab
+from tests.playing import ROOT
+
+from dmm_testbed.report.designs import write_designs
+from dmm_testbed.scenario.expectations import expected_with
+from dmm_testbed.scenario.file import load_scenario
+from dmm_testbed.scenario.play import Player
+from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.profile import load_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dmm_testbed.results import DirectionPath, Results, Step
+
+PROFILES = ("gateway-query", "gateway-push", "access-query", "access-push", "distributed-no-ro")
+OPTIMISING = PROFILES[:-1]
+PLACES = ("old", "new", "third", "moving")
+"""Where the correspondent is: in the network that the mobile node leaves, in the one it comes to,
+in a third; or it is another mobile node, which moves next."""
+OUTSIDE = ("third", "moving")
+"""Those for whom the way by the home network is a detour."""
+REPORT = ROOT / "build" / "report" / "designs"
+
+
+@pytest.fixture(scope="session")
+def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab with somebody to talk to in every network."""
+    if request.config.getoption("--machines") != "namespace":
+        pytest.skip("the topology designs has 15 machines, more than there is memory for as VMs")
+    wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-many", "namespace", "designs")
+    try:
+        wanted.make(print)
+        yield wanted
+    finally:
+        wanted.destroy(print)
+
+
+@pytest.fixture(scope="session")
+def play(designs_lab: Lab) -> Iterator[Callable[[str], Results]]:
+    """Plays the scenario with a profile, once."""
+    file = ROOT / "inventory" / "designs.yml"
+    topology = load_topology(file)
+    written = load_scenario(file.parent / "scenarios" / file.name, topology)
+    done: dict[str, Results] = {}
+
+    def play_with(profile: str) -> Results:
+        if profile not in done:
+            designs_lab.change_to(profile=profile)
+            designs_lab.begin_anew()
+            chosen = load_profile(file.parent / "profiles" / f"{profile}.yml")
+            scenario = expected_with(chosen, written)
+            player = Player(
+                topology, profile, scenario, designs_lab.reach, REPORT / profile, say=print
+            )
+            try:
+                player.begin()
+                for step in scenario.steps:
+                    player.play(step)
+                done[profile] = player.finish()
+            finally:
+                player.abandon()
+        return done[profile]
+
+    yield play_with
+    write_designs(REPORT)
+
+
+@pytest.fixture
+def played(play: Callable[[str], Results], profile: str) -> Results:
+    """What was measured with one profile."""
+    return play(profile)
+
+
+def step_of(results: Results, name: str, place: str) -> Step:
+    return next(step for step in results.steps if step.name == f"{name}-{place}")
+
+
+def messages_of(results: Results, name: str) -> Counter[str]:
+    """The messages of a step by type, each counted once however often it was sent."""
+    step = step_of(results, name, PLACES[0])
+    end_ms = step.at_ms + step.duration_ms
+    sent = {
+        (m.sender, m.receiver, m.label, m.detail.split(",")[0])
+        for m in results.messages
+        if m.signalling and step.at_ms <= m.at_ms < end_ms
+    }
+    return Counter(label for _, _, label, _ in sent)
+
+
+def went_by(path: DirectionPath, host: str) -> bool:
+    """Whether packets passed a host in a tunnel before they found the path where they stayed."""
+    return any(host in (t.start, t.end) for seen in path.observed for t in seen.tunnels)
+
+
+for_every_profile = pytest.mark.parametrize("profile", PROFILES)
+for_every_place = pytest.mark.parametrize("place", PLACES)
+
+
+@for_every_profile
+def test_everything_goes_as_the_scenario_expects(played: Results) -> None:
+    assert played.failures == ()
+
+
+@for_every_place
+@for_every_profile
+def test_sessions_stay_intact_throughout(played: Results, place: str) -> None:
+    for name in ("attach", "away", "both", "home"):
+        step = step_of(played, name, place)
+        assert step.tcp is not None, name
+        assert (step.tcp.intact, step.tcp.survived) == (True, True), name
+
+
+@for_every_place
+@for_every_profile
+def test_packets_of_nodes_at_home_are_in_no_tunnel(played: Results, place: str) -> None:
+    before = step_of(played, "attach", place)
+    for path in (before.path.forward, before.path.reverse):
+        assert [seen.tunnels for seen in path.observed if seen.tunnels] == []
+
+
+@for_every_place
+@pytest.mark.parametrize("profile", OPTIMISING)
+def test_in_the_end_packets_take_the_direct_route(played: Results, place: str) -> None:
+    for name in ("away", "both", "home"):
+        stretch = step_of(played, name, place).stretch
+        assert (stretch.forward.after, stretch.reverse.after) == (1.0, 1.0), name
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+@pytest.mark.parametrize("profile", ["distributed-no-ro"])
+def test_without_route_optimization_they_go_by_the_home_network(
+    played: Results, place: str
+) -> None:
+    away = step_of(played, "away", place)
+    for path in (away.path.forward, away.path.reverse):
+        assert "gw1" in path.after
+    assert away.stretch.after == pytest.approx(4 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+@for_every_profile
+def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results, place: str) -> None:
+    assert went_by(step_of(played, "away", place).path.forward, "gw1")
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+@pytest.mark.parametrize(
+    ("profile", "by_home"),
+    [
+        ("gateway-query", True),
+        ("access-query", True),
+        ("gateway-push", False),
+        ("access-push", False),
+    ],
+)
+def test_only_who_has_to_ask_sends_the_first_packets_of_a_visitor_by_its_home(
+    played: Results, place: str, *, by_home: bool
+) -> None:
+    assert went_by(step_of(played, "away", place).path.reverse, "gw1") == by_home
+
+
+REGISTRATION = Counter(PBU=3, PBA=3)
+"""The node registers; its prefix of home does, at the visited network's LM and by it at home."""
+
+
+@pytest.mark.parametrize(
+    ("profile", "besides"),
+    [
+        # gw2 hears and asks; gw3 asks for two correspondents of its visitor.
+        ("gateway-query", Counter(UPN=1, UPA=1, Query=3, Answer=3)),
+        # So do ar21 and ar32, which both had asked where mn11 is.
+        ("access-query", Counter(UPN=2, UPA=2, Query=4, Answer=4)),
+        ("gateway-push", Counter(UPN=1, UPA=1)),
+        ("distributed-no-ro", Counter()),
+    ],
+)
+def test_a_move_costs_so_many_messages(played: Results, besides: Counter[str]) -> None:
+    assert messages_of(played, "away") == REGISTRATION + besides
+
+
+@pytest.mark.parametrize("profile", ["access-push"])
+def test_each_mr_that_is_told_costs_one_notice(played: Results) -> None:
+    """Whose packets come to the home first is a matter of luck, and so who is told.
+
+    The access router of cn3 is if a packet is on its way when the node's new network, where cn3 is
+    too, learns of it.
+    """
+    told = steering(played, "away")
+    assert "ar21" in told or "gw2" in told
+    assert told <= {"ar21", "gw2", "ar32"}
+    assert messages_of(played, "away") == REGISTRATION + Counter(UPN=len(told), UPA=len(told))
+
+
+def steering(results: Results, name: str) -> set[str]:
+    """The routers that hold a location, but for the gateway of the network that mn11 visits.
+
+    That one holds shortcuts for its visitors.
+    """
+    state = step_of(results, name, PLACES[0]).state
+    return {host for host, held in state.items() if held.cache} - {"gw3"}
+
+
+@pytest.mark.parametrize(
+    ("profile", "holding"),
+    [
+        ("gateway-query", {"gw2"}),
+        ("gateway-push", {"gw2"}),
+        ("access-query", {"ar21", "ar32"}),
+        ("distributed-no-ro", set()),
+    ],
+)
+def test_the_location_is_where_packets_meet_mobility_routing(
+    played: Results, holding: set[str]
+) -> None:
+    assert steering(played, "away") == holding
+
+
+@for_every_profile
+def test_each_lm_has_what_its_network_leased_and_who_visits_it(played: Results) -> None:
+    """No data of one LM is copied to another (draft, 6): one entry at home, one where it is."""
+    away = step_of(played, "away", PLACES[0]).state
+    assert {host: held.bindings for host, held in away.items() if held.bindings} == {
+        "gw1": 1,
+        "gw3": 1,
+    }
+    both = step_of(played, "both", PLACES[0]).state
+    assert {host: held.bindings for host, held in both.items() if held.bindings} == {
+        "gw1": 2,
+        "gw2": 1,
+        "gw3": 1,
+    }
+    assert {host: held.leases for host, held in both.items() if held.leases} == {
+        "gw1": 2,
+        "gw2": 1,
+        "gw3": 1,
+    }
+
+
+@for_every_profile
+def test_at_home_again_nothing_is_left(played: Results) -> None:
+    state = step_of(played, "home", PLACES[0]).state
+    left = {host: held for host, held in state.items() if held.bindings or held.cache}
+    assert left == {}
