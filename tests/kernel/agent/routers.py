@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.kernel.agent.lab import ADDRESS, BLOCK1, BLOCK3, MN_MAC, inside, run
 
@@ -10,7 +10,11 @@ from dmm_agent.config import AgentConfig
 from dmm_agent.dataplane.lifecycle import bring_up, take_down
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.functions.effects import Install, Remove, Route
-from dmm_agent.functions.events import Interception
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dmm_agent.functions.events import Interception
 
 HOSTS = ("gw1", "gw2", "gw3", "ar1", "ar3")
 DATA_PLANES = {
@@ -75,12 +79,19 @@ def settings(host: str) -> dict[str, Any]:
 class Router:
     """The data plane of one host, driven by the test instead of by functions."""
 
-    def __init__(self, host: str, intercepts: Interception = Interception.OUTBOUND) -> None:
+    def __init__(
+        self,
+        host: str,
+        *intercepts: Interception,
+        access_mrs: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self.host = host
-        self.config = AgentConfig.model_validate(settings(host))
+        described = settings(host)
+        described["directory"]["networks"][0]["access_mrs"] = access_mrs
+        self.config = AgentConfig.model_validate(described)
         with inside(host):
             self.netlink = Netlink()
-            wanted = {intercepts} if "mr" in self.config.functions else set()
+            wanted = intercepts if "mr" in self.config.functions else ()
             self.forwarding = bring_up(self.config, self.netlink, frozenset(wanted))
 
     def install(self, *routes: Route) -> None:

@@ -110,7 +110,7 @@ def test_a_flood_from_one_source_is_told_a_few_times_a_second(lab: Lab, observed
 def test_packets_to_another_networks_nodes_are_sampled_one_a_prefix(
     lab: Lab, intercepted: Ear
 ) -> None:
-    Router("gw1")
+    Router("gw1", Interception.OUTBOUND)
     below = lab.udp("ar1", IPv6Address("2001:db8:1::2"))
     other = IPv6Network((int(HNP2.network_address) + (1 << 64), 64))
 
@@ -131,7 +131,7 @@ def test_packets_to_another_networks_nodes_are_sampled_one_a_prefix(
 def test_a_visitors_packets_to_fixed_hosts_of_other_networks_are_sampled(
     lab: Lab, intercepted: Ear
 ) -> None:
-    Router("gw1")
+    Router("gw1", Interception.VISITORS)
     Router("ar1").install(Delivery(HNP3, "mn", MN_LL))
     lab.attach("ar1")
     visitor = lab.give_address(HNP3)
@@ -140,6 +140,21 @@ def test_a_visitors_packets_to_fixed_hosts_of_other_networks_are_sampled(
 
     assert intercepted.hears(1)
     assert (intercepted.heard[0].source, str(intercepted.heard[0].destination)) == (visitor, CN)
+
+
+def test_a_gateway_leaves_the_hosts_of_an_access_router_with_an_mr_to_that(
+    lab: Lab, intercepted: Ear
+) -> None:
+    address = IPv6Address("2001:db8:1::2")
+    below = lab.udp("ar1", address)
+
+    Router("gw1", Interception.REMAINING, access_mrs=[{"prefixes": [address], "mr": address}])
+    below.sendto(b"seen there", (str(HNP2[1]), 9))
+    assert not intercepted.hears(1, deadline_s=0.2)
+
+    Router("gw1", Interception.REMAINING)
+    below.sendto(b"seen nowhere else", (str(HNP2[1]), 9))
+    assert intercepted.hears(1)
 
 
 @pytest.fixture
