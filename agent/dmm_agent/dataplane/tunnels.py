@@ -56,6 +56,8 @@ class Tunnel(Protocol):
     """The one interface that it needs; encapsulating routes point at it."""
     needs: str
     """What the kernel must have and what to do if it has not: the rest of a sentence."""
+    tells_senders: bool
+    """Whether the kernel passes errors from inside a tunnel on to who sent the original packet."""
 
     def create_device(self) -> Request:
         """The request that makes the device, not yet up."""
@@ -102,6 +104,7 @@ class Seg6Tunnel:
         "`dataplane: seg6` needs IPv6, policy rules, bridges and segment routing "
         "(CONFIG_IPV6_SEG6_LWTUNNEL)"
     )
+    tells_senders = False
 
     def create_device(self) -> Request:
         """A bridge."""
@@ -177,6 +180,7 @@ class Ip6tnlTunnel:
         "otherwise boot a kernel with CONFIG_IPV6_TUNNEL and CONFIG_LWTUNNEL (Debian's has both), "
         "or choose `dataplane: seg6`"
     )
+    tells_senders = True
 
     def create_device(self) -> Request:
         """The kernel loads the module ip6_tunnel when asked for this; it allows one a host."""

@@ -17,10 +17,12 @@ from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
 from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
+from dmm_agent.dataplane.tunnels import TUNNELS
 from dmm_agent.functions.events import Intercepted, Observed, Received, Started
 from dmm_agent.runtime.clock import Clock
 from dmm_agent.runtime.control import ControlServer
 from dmm_agent.runtime.counters import Counters
+from dmm_agent.runtime.error_relay import ErrorRelay
 from dmm_agent.runtime.executor import Executor
 from dmm_agent.runtime.journal import Journal
 from dmm_agent.runtime.readiness import tell_ready
@@ -127,6 +129,7 @@ class Agent:
             recorder=recorder,
         )
         self._watch(stack, signalling, lambda: self._receive(signalling))
+        self._open_error_relay(stack)
         self._open_samples(stack, access)
         if access is not None:
             self._watch(stack, access, lambda: self._hear(access))
@@ -173,6 +176,12 @@ class Agent:
                 mtu if mtu < ETHERNET_MTU else None,
             ),
         )
+
+    def _open_error_relay(self, stack: ExitStack) -> None:
+        if not TUNNELS[self._config.dataplane].tells_senders:
+            config = self._config
+            relay = ErrorRelay(config.address, config.directory, self._counters)
+            self._watch(stack, self._keep(stack, relay), relay.pass_on)
 
     def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
         groups = [OBSERVED_GROUP] if self._config.access_links else []

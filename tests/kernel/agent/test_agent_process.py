@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -26,6 +27,8 @@ from tests.kernel.agent.lab import (
     until,
 )
 from tests.kernel.agent.test_life_of_the_data_plane import state
+
+IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_PMTUDISC_DO = 23, 24, 2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,6 +124,30 @@ def test_where_uplinks_are_narrow_nodes_are_told_to_leave_room_for_the_tunnel(
 
     with inside("mn"):
         assert Path("/proc/sys/net/ipv6/conf/radio0/mtu").read_text().strip() == "1460"
+
+
+def test_the_correspondent_is_told_what_fits_the_tunnel_and_the_agent_counts_it(
+    lab: Lab, agents: dict[str, AgentProcess]
+) -> None:
+    lab.attach("ar1")
+    lab.solicit()
+    home = address_in(lab, HNP1)
+    lab.attach("ar3")
+    lab.solicit()
+    mn, cn = lab.udp("mn", home), lab.udp("cn", CN)
+    assert until(lambda: mn.sendto(b"", (CN, 9)) == 0 and bool(agents["gw1"].ask("bindings")))
+    ip("gw2", "link set core mtu 1500")
+    ip("core", "link set gw2 mtu 1500")
+    cn.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO)
+    cn.connect((str(home), 9))
+
+    def told() -> bool:
+        with contextlib.suppress(OSError):
+            cn.send(bytes(1500 - 48))
+        return bool(cn.getsockopt(socket.IPPROTO_IPV6, IPV6_MTU) == 1460)
+
+    assert until(told)
+    assert agents["gw2"].count("tunnel_errors", "passed on") >= 1
 
 
 def test_an_absence_shorter_than_the_kernel_announces_is_noticed(
