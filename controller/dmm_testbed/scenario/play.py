@@ -139,8 +139,9 @@ class Player:
         start = self._marks(sessions)
         self._dwell(step)
         moves = [self._move(move.node, move.to, sessions) for move in step.moves]
-        failures, during, after = self._settle(step)
+        failures, during = self._settle(step)
         self._dwell(step)
+        after = self._held()
         end = self._marks(sessions)
         records = {
             name: StepRecord(
@@ -244,8 +245,8 @@ class Player:
         was, self._at[node] = self._at[node], to or self._at[node]
         return {name: MoveRecord(node, was, to, mark, at_s) for name, mark in before.items()}
 
-    def _settle(self, step: Step) -> tuple[list[str], dict[str, HostState], dict[str, HostState]]:
-        """Wait for what is expected: what is otherwise, the state at first, the state at last."""
+    def _settle(self, step: Step) -> tuple[list[str], dict[str, HostState]]:
+        """Wait for what is expected: what is otherwise, and the state at first."""
         within_s = step.within_s * self._patience
         deadline = time.monotonic() + within_s
         wanted = hosts_of(step.expect)
@@ -253,9 +254,7 @@ class Player:
         while (failures := differences(step.expect, held)) and time.monotonic() < deadline:
             time.sleep(POLL_S)
             held = self._held(wanted)
-        others = self._held(set(self._agents) - wanted)
-        late = [f"{failure} after {within_s:.0f} s" for failure in failures]
-        return late, first, dict(sorted((others | held).items()))
+        return [f"{failure} after {within_s:.0f} s" for failure in failures], first
 
     def _held(self, hosts: Iterable[str] | None = None) -> dict[str, HostState]:
         return held_by_all(self.runner, sorted(self._agents if hosts is None else hosts))
