@@ -151,10 +151,11 @@ def test_without_route_optimization_they_go_by_the_home_network(
     assert away.stretch.after == pytest.approx(4 / 3, abs=0.01)
 
 
-@pytest.mark.parametrize("place", OUTSIDE)
 @for_every_profile
-def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results, place: str) -> None:
-    assert went_by(step_of(played, "away", place).path.forward, "gw1")
+def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results) -> None:
+    """Of one correspondent at least: what its MR learns, the other behind it profits from."""
+    paths = [step_of(played, "away", place).path.forward for place in OUTSIDE]
+    assert any(went_by(path, "gw1") for path in paths)
 
 
 @pytest.mark.parametrize("place", OUTSIDE)
