@@ -85,6 +85,30 @@ def dmm_dataplanes(topology_file: str, profile_file: str) -> list[str]:
         raise AnsibleFilterError(str(error)) from None
 
 
+def dmm_underlay(topology_file: str, profile_file: str) -> dict[str, dict[str, Any]]:
+    """Say what each router announces of mobile prefixes, and which routes it is to have.
+
+    Raises:
+        AnsibleFilterError: something is wrong with the files.
+    """
+    from dmm_testbed.topology.check import load_checked
+    from dmm_testbed.topology.sentences import InputError
+    from dmm_testbed.topology.underlay import underlay
+
+    try:
+        routing = underlay(*load_checked(topology_file, profile_file))
+    except InputError as error:
+        raise AnsibleFilterError(str(error)) from None
+    return {
+        host: {
+            "announces": list(map(str, part.announces)),
+            "own_blocks_only": part.own_blocks_only,
+            "routes": list(map(str, part.routes)),
+        }
+        for host, part in routing.items()
+    }
+
+
 def dmm_all_run(states: Mapping[str, Mapping[str, bool]], names: Sequence[str]) -> bool:
     """Say whether services run and start at boot, by what `machine_facts` has found of them."""
     return all(states[name]["running"] and states[name]["enabled"] for name in names)
@@ -99,4 +123,5 @@ class FilterModule:
             "dmm_agent_config": dmm_agent_config,
             "dmm_all_run": dmm_all_run,
             "dmm_dataplanes": dmm_dataplanes,
+            "dmm_underlay": dmm_underlay,
         }

@@ -6,7 +6,7 @@ import json
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.dataplane.layout import TABLE_MISDIRECTED
+from dmm_agent.dataplane.layout import TABLE_HOMES
 from dmm_testbed.verify.kernel_routes import read_routes
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ def tunnels(lab: Lab, host: str) -> dict[str, str]:
     return {
         route["dst"]: route["endpoint"]
         for route in routes
-        if "endpoint" in route and route["table"] != str(TABLE_MISDIRECTED)
+        if "endpoint" in route and route["table"] != str(TABLE_HOMES)
     }

@@ -17,6 +17,8 @@ DESIGNS: dict[str, Design] = {
     "gateway-push": {"interception": "gateway", "resolution": "push"},
     "access-query": {"interception": "access", "resolution": "query"},
     "access-push": {"interception": "access", "resolution": "push"},
+    "anycast-query": {"interception": "anycast", "resolution": "query"},
+    "anycast-push": {"interception": "anycast", "resolution": "push"},
     "no-ro": {"interception": "gateway", "resolution": "none"},
 }
 OPTIMISING = [name for name, design in DESIGNS.items() if design["resolution"] != "none"]

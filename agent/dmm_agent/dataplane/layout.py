@@ -17,6 +17,7 @@ from dmm_agent.dataplane.rtnetlink import (
     Refuse,
     Rule,
 )
+from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TABLE_BOUND = 600
 TABLE_CACHE = 601
 TABLE_DECAPSULATE = 605
-TABLE_MISDIRECTED = 620
+TABLE_HOMES = 620
 TABLE_SHORTCUT = 630
 FIRST_VISITOR_TABLE = 640
 LAST_VISITOR_TABLE = 895
@@ -43,6 +44,7 @@ RULE_CACHE = 250
 RULE_ABSENT = 260
 RULE_SHORTCUT = 290
 RULE_VISITOR = 300
+RULE_NEAREST = 310
 
 METRIC_DELIVERY = 10
 METRIC_BINDING = 20
@@ -74,7 +76,12 @@ def tunnel_mark(position: int) -> int:
     return MARK_TUNNELLED | (position + 1) << 8
 
 
-def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
+def layout(
+    config: AgentConfig,
+    tunnel: Tunnel,
+    tunnel_device: int,
+    intercepts: frozenset[Interception] = frozenset(),
+) -> Layout:
     """The rules and routes that a host needs before the first mobile node comes."""
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
@@ -86,7 +93,7 @@ def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
             *(_home_router_rules(config, own) if own.mr == config.address else ()),
             Rule(
                 RULE_MISDIRECTED,
-                table=TABLE_MISDIRECTED,
+                table=TABLE_HOMES,
                 mark=MARK_TUNNELLED,
                 mark_mask=MARK_MASK,
             ),
@@ -96,6 +103,7 @@ def layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
                 Rule(RULE_SHORTCUT, table=TABLE_SHORTCUT, source=n.mobile_pool, mark_mask=MARK_MASK)
                 for n in others
             ),
+            *_nearest_rules(intercepts),
         ),
         routes=(
             *tunnel.decapsulating_routes(config.address, tunnel_device),
@@ -144,10 +152,17 @@ def _misdirected_routes(
     """
     for network in config.directory.networks:
         if own.mr != config.address:
-            yield KernelRoute(TABLE_MISDIRECTED, network.mobile_pool, Refuse())
+            yield KernelRoute(TABLE_HOMES, network.mobile_pool, Refuse())
         elif network is not own:
             home = tunnel.encapsulate(network.mr, config.address, device)
-            yield KernelRoute(TABLE_MISDIRECTED, network.mobile_pool, home)
+            yield KernelRoute(TABLE_HOMES, network.mobile_pool, home)
+
+
+def _nearest_rules(intercepts: frozenset[Interception]) -> tuple[Rule, ...]:
+    """Where plain routing ends at the nearest MR, what no rule before took goes to its home."""
+    if Interception.NEAREST not in intercepts:
+        return ()
+    return (Rule(RULE_NEAREST, table=TABLE_HOMES, mark_mask=MARK_MASK),)
 
 
 def _absent_rules(config: AgentConfig) -> tuple[Rule, ...]:

@@ -75,7 +75,7 @@ def bring_up(
         log.warning("this host does not forward IPv6: set net.ipv6.conf.all.forwarding to 1")
     tunnel.open(config)
     device = _tunnel_device(netlink, tunnel, _narrowest(config.uplinks))
-    plan = layout(config, tunnel, device)
+    plan = layout(config, tunnel, device, intercepts)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
     nftables.load(nftables.ruleset(config, tunnel, intercepts))

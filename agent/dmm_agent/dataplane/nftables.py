@@ -63,7 +63,7 @@ def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[
     """What has been told a moment ago, so that it is not told again."""
     if config.access_links:
         yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
-    if intercepts - {Interception.HOMEBOUND}:
+    if intercepts - {Interception.HOMEBOUND, Interception.NEAREST}:
         yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
     if Interception.HOMEBOUND in intercepts:
         yield _set("homebound", "ip6 saddr . ip6 daddr", INTERCEPTED_EVERY)

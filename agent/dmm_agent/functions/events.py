@@ -89,6 +89,9 @@ class Interception(enum.Enum):
     """Plain packets to other networks' mobile nodes, but for those of visitors."""
     REMAINING = "remaining"
     """Those of them whose sender is below no access router with an MR of its own."""
+    NEAREST = "nearest"
+    """Plain packets to other networks' mobile nodes from anywhere, of those who are nearest: what
+    nobody knows a better way for goes to its home in a tunnel, since plain routing ends here."""
     VISITORS = "visitors"
     """Plain packets of visiting mobile nodes to other networks."""
     HOMEBOUND = "homebound"

@@ -70,9 +70,9 @@ CLOCKS_DIFFER_S = 1.0
 class RoutingOptions(Options):
     """Options of `mr`; see the draft's section 7 for what they choose between."""
 
-    interception: Literal["gateway", "access"] = "gateway"
-    """RS1: where packets meet the MR, at the gateway of their sender's network or at its access
-    router."""
+    interception: Literal["gateway", "access", "anycast"] = "gateway"
+    """RS1: where packets meet the MR: at the gateway of their sender's network, at its access
+    router, or at the nearest of all MRs, each of which announces all mobile pools."""
     resolution: Literal["query", "push", "none"] = "query"
     """RS2: how the MR learns of a location: it asks, it is told when it sends packets to a home
     network in vain, or not at all."""
@@ -203,14 +203,17 @@ class MobilityRouter(Function[RoutingOptions]):
         It is still told for mobile nodes, and sees whether they use what it was told.
         """
         own = self.context.directory.named(self.context.network)
+        nearest = {Interception.NEAREST} if self.options.interception == "anycast" else set()
         if self.options.resolution == "none":
-            return frozenset()
+            return frozenset(nearest)
         if own.mr != self.context.address:
             return frozenset({Interception.OUTBOUND})
+        wanted = {Interception.OUTBOUND, Interception.VISITORS}
         if self.options.resolution == "push":
-            return frozenset(Interception) - {Interception.REMAINING}
-        outbound = Interception.REMAINING if own.access_mrs else Interception.OUTBOUND
-        return frozenset({outbound, Interception.VISITORS})
+            wanted.add(Interception.HOMEBOUND)
+        elif own.access_mrs:
+            wanted = {Interception.REMAINING, Interception.VISITORS}
+        return frozenset(wanted | nearest)
 
     def _intercepted(self, packet: Intercepted, now: float) -> Iterator[Effect]:
         destination = packet.destination

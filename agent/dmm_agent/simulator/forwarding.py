@@ -255,6 +255,9 @@ class Forwarding:
         if self._inside(at, destination):
             below = self._plan.below(at.name, destination)
             return Outcome.UNREACHABLE if below is None else _Arrival(below, None, from_uplink=True)
+        home = self._plan.directory.home_of(destination)
+        if self._plan.anycast and home is not None:
+            return self._tunnel(at, home.mr)  # it announces the prefix itself
         came_from = self._plan.directory.owner_of(source)
         if came_from is None or came_from.network != at.network:
             # A tunnel's far end may send its own network's packets on; nobody else's.

@@ -39,6 +39,8 @@ class Plan:
     directory: Directory
     mobile_nodes: MobileNodePolicy
     routers: dict[str, Router]
+    anycast: bool = False
+    """Whether plain routing brings packets to mobile nodes to the nearest gateway."""
     by_address: dict[IPv6Address, Router] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +101,8 @@ def make_plan(
 ) -> Plan:
     """Networks in a star around a core, by the same rule as the testbed's addresses.
 
-    With interception "access", access routers have an MR of their own (draft, 7: RS1.ar).
+    With interception "access", access routers have an MR of their own (draft, 7: RS1.ar); with
+    "anycast" every gateway announces all mobile pools.
     """
     entries, routers = [], {}
     for n in range(1, networks + 1):
@@ -136,4 +139,5 @@ def make_plan(
         MobileNode(id=f"mn{m}@dmm.example", link_layer=f"02:00:00:00:00:{m:02x}")
         for m in range(1, mobile_nodes + 1)
     )
-    return Plan(Directory(networks=tuple(entries)), MobileNodePolicy(nodes=nodes), routers)
+    directory = Directory(networks=tuple(entries))
+    return Plan(directory, MobileNodePolicy(nodes=nodes), routers, interception == "anycast")

@@ -149,7 +149,7 @@ def _interception(topology: Topology, profile: Profile, functions: Functions) ->
             "add it to placement.access_router"
         )
     central = {m.name for n in topology.networks.values() for m in _mr_of(topology, profile, n)}
-    if said == "gateway" and (extra := [name for name in below if name not in central]):
+    if said != "access" and (extra := [name for name in below if name not in central]):
         yield (
             f"options.interception: expected access, because {listed(extra)} have an mr beside "
             "that of their network; or take mr out of placement.access_router"

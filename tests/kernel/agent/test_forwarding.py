@@ -30,6 +30,7 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
+from dmm_agent.functions.events import Interception
 
 pytestmark = [
     pytest.mark.usefixtures("data_planes"),
@@ -109,6 +110,22 @@ def test_a_cached_location_takes_packets_straight_to_the_visited_network(lab: La
     assert goes(cn, mn)
     assert to_visited.tunnelled() == [(str(GW2), str(GW3))]
     assert to_home.tunnelled() == []
+
+
+def test_the_nearest_mr_sends_on_to_the_home_what_plain_routing_brings_no_further(
+    lab: Lab,
+) -> None:
+    at_home(lab)
+    Router("gw1")
+    gw2 = Router("gw2", Interception.NEAREST)
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+    core = lab.sniff("core", "gw2")
+
+    assert goes(cn, mn)
+    assert core.tunnelled() == [(str(GW2), str(GW1))]
+    gw2.install(CacheRoute(HNP1, GW3))
+    assert not goes(cn, mn, deadline_s=0.3), "where a location is known, it goes there"
+    assert core.tunnelled()[0] == (str(GW2), str(GW3))
 
 
 def test_full_size_packets_of_an_access_link_fit_the_tunnel(lab: Lab) -> None:

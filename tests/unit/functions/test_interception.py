@@ -42,6 +42,11 @@ def wanted(host: str, interception: str, resolution: str = "query") -> set[Inter
     [
         ("gw2", "gateway", {Interception.OUTBOUND, Interception.VISITORS}),
         ("ar21", "gateway", set()),
+        (
+            "gw2",
+            "anycast",
+            {Interception.OUTBOUND, Interception.VISITORS, Interception.NEAREST},
+        ),
         ("gw2", "access", {Interception.REMAINING, Interception.VISITORS}),
         ("ar21", "access", {Interception.OUTBOUND}),
     ],

@@ -143,7 +143,7 @@ def test_a_gateway_sends_what_is_misdirected_home_an_access_router_refuses_it(
     host: AgentConfig, misdirected: dict[str, Target]
 ) -> None:
     routes = places.layout(host, SEG6, 7).routes
-    found = {str(r.prefix): r.target for r in routes if r.table == places.TABLE_MISDIRECTED}
+    found = {str(r.prefix): r.target for r in routes if r.table == places.TABLE_HOMES}
     assert found == misdirected
 
 

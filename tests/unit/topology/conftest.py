@@ -35,7 +35,7 @@ class LocationOptions(Options):
 
 
 class RoutingOptions(Options):
-    interception: Literal["gateway", "access"] = "gateway"
+    interception: Literal["gateway", "access", "anycast"] = "gateway"
     resolution: Literal["query", "push", "none"] = "query"
     while_resolving: Literal["triangle", "hold"] = "triangle"
     resolve_after_s: float = 0.0

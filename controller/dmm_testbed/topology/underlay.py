@@ -1,0 +1,85 @@
+"""What the routers of the underlay announce of mobile prefixes, and which routes each then has.
+
+By plain routing a home network prefix leads to the access router whose block it is from, and from
+there to nowhere while its node is away; what is left of a network's pool leads to its gateway. With
+`interception: anycast` (draft, 7: RS1) every router with the MR of a network announces the pools of
+all networks, so that a packet to a mobile node comes to the nearest of them; blocks are announced,
+too, but accepted in their own network alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING, Any
+
+from dmm_testbed.topology.model import Role
+from dmm_testbed.topology.placement import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dmm_testbed.topology.model import Machine, Topology
+    from dmm_testbed.topology.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """One router's part in the underlay."""
+
+    announces: tuple[IPv6Network, ...]
+    """Mobile prefixes that lead here."""
+    own_blocks_only: bool
+    """Whether it ignores what access routers of other networks announce."""
+    routes: tuple[IPv6Network, ...]
+    """What it has a route to once all routers run, its own announcements aside."""
+
+
+def underlay(topology: Topology, profile: Profile) -> dict[str, Routing]:
+    """The part of each router, by name."""
+    routers = [machine for machine in topology.machines.values() if machine.loopback]
+    anycast = is_anycast(profile)
+    announced = {r.name: _announced(topology, profile, r, anycast=anycast) for r in routers}
+    loopbacks = tuple(IPv6Network(str(router.loopback)) for router in routers)
+    return {
+        router.name: Routing(
+            announced[router.name],
+            anycast,
+            (*loopbacks, *_learnt(router, routers, announced, anycast=anycast)),
+        )
+        for router in routers
+    }
+
+
+def is_anycast(profile: Profile) -> bool:
+    """Whether packets to mobile nodes are to come to the nearest MR."""
+    options: dict[str, Any] = {**profile.options, **profile.functions.get("mr", {})}
+    return bool(options.get("interception") == "anycast")
+
+
+def _announced(
+    topology: Topology, profile: Profile, router: Machine, *, anycast: bool
+) -> tuple[IPv6Network, ...]:
+    if not anycast or router.role is Role.ACCESS_ROUTER:
+        return router.announces
+    mrs = {n.name: servers(topology, profile, "mr", n) for n in topology.networks.values()}
+    if (router,) not in mrs.values():
+        return router.announces
+    return tuple(topology.networks[name].mobile_pool for name, found in mrs.items() if found)
+
+
+def _learnt(
+    router: Machine,
+    routers: list[Machine],
+    announced: dict[str, tuple[IPv6Network, ...]],
+    *,
+    anycast: bool,
+) -> Iterator[IPv6Network]:
+    own = announced[router.name]
+    seen = dict.fromkeys(
+        prefix
+        for other in routers
+        if not (anycast and other.role is Role.ACCESS_ROUTER) or other.network is router.network
+        for prefix in announced[other.name]
+    )
+    return (prefix for prefix in seen if prefix not in own)

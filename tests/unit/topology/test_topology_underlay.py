@@ -1,0 +1,68 @@
+"""What routers announce of mobile prefixes, and which routes they are to have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmm_testbed.topology.check import load_checked
+from dmm_testbed.topology.underlay import Routing, underlay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmm_testbed.topology.functions import Functions
+
+POOLS = {"2001:db8:1:8000::/49", "2001:db8:2:8000::/49", "2001:db8:3:8000::/49"}
+
+
+@pytest.fixture
+def routing(
+    request: pytest.FixtureRequest, inventory: Path, functions: Functions
+) -> dict[str, Routing]:
+    profile = inventory / "profiles" / f"{request.param}.yml"
+    return underlay(*load_checked(inventory / "designs.yml", profile, functions))
+
+
+def mobile(prefixes: tuple[object, ...]) -> set[str]:
+    return {str(p) for p in prefixes if not str(p).endswith("/128")}
+
+
+@pytest.mark.parametrize("routing", ["gateway-query", "access-push"], indirect=True)
+def test_a_pool_leads_to_its_gateway_and_a_block_to_its_access_router(
+    routing: dict[str, Routing],
+) -> None:
+    assert mobile(routing["gw1"].announces) == {"2001:db8:1:8000::/49"}
+    assert mobile(routing["ar11"].announces) == {"2001:db8:1:8100::/56"}
+    assert {"2001:db8:1:8100::/56", *POOLS} <= mobile(routing["core2"].routes)
+    assert not any(part.own_blocks_only for part in routing.values())
+
+
+@pytest.mark.parametrize("routing", ["anycast-query", "anycast-push"], indirect=True)
+def test_with_anycast_every_gateway_announces_the_pools_of_all_networks(
+    routing: dict[str, Routing],
+) -> None:
+    for gateway in ("gw1", "gw2", "gw3"):
+        assert mobile(routing[gateway].announces) == POOLS
+    assert all(part.own_blocks_only for part in routing.values())
+
+
+@pytest.mark.parametrize("routing", ["anycast-query"], indirect=True)
+def test_with_anycast_a_block_is_known_in_its_own_network_alone(
+    routing: dict[str, Routing],
+) -> None:
+    blocks = {"2001:db8:1:8100::/56", "2001:db8:1:8200::/56"}
+    assert mobile(routing["ar11"].announces) == {"2001:db8:1:8100::/56"}
+    assert blocks <= mobile(routing["gw1"].routes)
+    assert blocks.isdisjoint(mobile(routing["core1"].routes))
+    assert blocks.isdisjoint(mobile(routing["gw2"].routes))
+
+
+@pytest.mark.parametrize("routing", ["gateway-query", "anycast-query"], indirect=True)
+def test_every_router_is_to_reach_every_router_and_needs_no_route_to_what_it_announces(
+    routing: dict[str, Routing],
+) -> None:
+    for name, part in routing.items():
+        assert sum(str(p).endswith("/128") for p in part.routes) == len(routing), name
+        assert mobile(part.routes).isdisjoint(mobile(part.announces)), name
