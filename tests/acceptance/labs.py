@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from tests.playing import ROOT, play
 
 from dmm_testbed.machines.reach import reach
+from dmm_testbed.scenario.expectations import expected_with
+from dmm_testbed.scenario.file import load_scenario
+from dmm_testbed.scenario.play import Player
 from dmm_testbed.topology import load_topology
 from dmm_testbed.topology.model import Role
 from dmm_testbed.topology.plain import plain_machine
+from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tests.playing import Played
 
     from dmm_testbed.machines.reach import Reach
+    from dmm_testbed.results import Results
 
 KINDS = ("namespace", "vagrant")
 VAGRANT = ROOT / "vagrant"
@@ -47,6 +52,8 @@ class Lab:
     name: str
     kind: str
     topology: str
+    profile: str = USUAL_PROFILE
+    """What it is made with."""
     _present: tuple[Path, str] | None = field(init=False)
     """Topology and profile that it is made by, if that is certain."""
 
@@ -60,7 +67,7 @@ class Lab:
             say(f"vagrant up, lab {self.name}, topology {self.topology}: some minutes")
             status, output = self.vagrant("up", within_s=VAGRANT_UP_WITHIN_S)
         else:
-            made = self.play("site")
+            made = self.play("site", profile=self.profile)
             status, output = made.status, made.output
         last = "\n".join(output.splitlines()[-LAST_LINES:])
         assert status == 0, f"the lab could not be made:\n{last}"
@@ -79,15 +86,34 @@ class Lab:
         """Run a playbook of ours on the lab."""
         return self._play(self._usual[0], playbook, *options, **variables)
 
-    def change_to(self, topology: Path | None = None, profile: str = USUAL_PROFILE) -> None:
+    def change_to(self, topology: Path | None = None, profile: str | None = None) -> None:
         """Have the lab be as another file and another profile say; by default, as it was made."""
-        wanted = (topology or self._usual[0], profile)
+        wanted = (topology or self._usual[0], profile or self.profile)
         if self._present == wanted:
             return
         self._present = None
-        done = self._play(wanted[0], "site", profile=profile)
+        done = self._play(wanted[0], "site", profile=wanted[1])
         assert done.status == 0, done.output
         self._present = wanted
+
+    def play_scenario(self, directory: Path, profile: str | None = None) -> Results:
+        """Play the scenario of the lab's topology with a profile, on agents that know nothing."""
+        self.change_to(profile=profile)
+        self.begin_anew()
+        file, chosen = ROOT / self._usual[0], profile or self.profile
+        topology = load_topology(file)
+        scenario = expected_with(
+            load_profile(file.parent / "profiles" / f"{chosen}.yml"),
+            load_scenario(file.parent / "scenarios" / file.name, topology),
+        )
+        player = Player(topology, chosen, scenario, self.reach, directory, say=print)
+        try:
+            player.begin()
+            for step in scenario.steps:
+                player.play(step)
+            return player.finish()
+        finally:
+            player.abandon()
 
     def begin_anew(self) -> None:
         """Have agents and mobile nodes know nothing: no lease, no binding, no address, no route.
@@ -144,7 +170,7 @@ class Lab:
 
     @property
     def _usual(self) -> tuple[Path, str]:
-        return Path("inventory") / f"{self.topology}.yml", USUAL_PROFILE
+        return Path("inventory") / f"{self.topology}.yml", self.profile
 
     @property
     def _vagrant_files(self) -> Path:

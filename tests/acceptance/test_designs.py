@@ -15,11 +15,6 @@ from labs import Lab
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
-from dmm_testbed.scenario.expectations import expected_with
-from dmm_testbed.scenario.file import load_scenario
-from dmm_testbed.scenario.play import Player
-from dmm_testbed.topology import load_topology
-from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,27 +50,11 @@ def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def play(designs_lab: Lab) -> Iterator[Callable[[str], Results]]:
     """Plays the scenario with a profile, once."""
-    file = ROOT / "inventory" / "designs.yml"
-    topology = load_topology(file)
-    written = load_scenario(file.parent / "scenarios" / file.name, topology)
     done: dict[str, Results] = {}
 
     def play_with(profile: str) -> Results:
         if profile not in done:
-            designs_lab.change_to(profile=profile)
-            designs_lab.begin_anew()
-            chosen = load_profile(file.parent / "profiles" / f"{profile}.yml")
-            scenario = expected_with(chosen, written)
-            player = Player(
-                topology, profile, scenario, designs_lab.reach, REPORT / profile, say=print
-            )
-            try:
-                player.begin()
-                for step in scenario.steps:
-                    player.play(step)
-                done[profile] = player.finish()
-            finally:
-                player.abandon()
+            done[profile] = designs_lab.play_scenario(REPORT / profile, profile)
         return done[profile]
 
     yield play_with

@@ -132,7 +132,8 @@ class MobilityRouter(Function[RoutingOptions]):
 
     def _bind(self, binding: BindingSet) -> Iterator[Effect]:
         self._bound[binding.hnp] = binding
-        yield Install(BindingRoute(binding.hnp, binding.location))
+        if binding.location != self.context.address:  # else the proxy beside delivers it
+            yield Install(BindingRoute(binding.hnp, binding.location))
         if binding.home is None:
             return
         yield Install(VisitorRoute(binding.hnp, binding.home))

@@ -103,7 +103,9 @@ def _gateways(file: TopologyFile) -> Iterator[str]:
         known = [n for n, h in file.hosts.items() if _is_gateway_of(h, host)]
         where = f"host {name}: gateway:"
         expected = f"a gateway of network {host.network} ({listed(known)})"
-        if host.gateway is None:
+        if host.gateway is None and not known:
+            yield from _flattened(file, name, host)
+        elif host.gateway is None:
             yield f"{where} missing; an access router needs {expected}"
         elif host.gateway not in known:
             guess = did_you_mean(host.gateway, known)
@@ -113,6 +115,20 @@ def _gateways(file: TopologyFile) -> Iterator[str]:
                 f"{where} {host.gateway} is not adjacent; add a link with ends "
                 f"[{host.gateway}, {name}]"
             )
+
+
+def _flattened(file: TopologyFile, name: str, access_router: HostEntry) -> Iterator[str]:
+    """Where no gateway is, the one access router is the gateway, too (draft, 7: a flat network)."""
+    others = [
+        n
+        for n, h in file.hosts.items()
+        if (h.role, h.network) == ("access_router", access_router.network) and n != name
+    ]
+    if others:
+        yield (
+            f"host {name}: gateway: missing; network {access_router.network} has no gateway, so it "
+            f"can have one access router, and not {listed([name, *others])}"
+        )
 
 
 def _is_gateway_of(candidate: HostEntry, access_router: HostEntry) -> bool:

@@ -242,8 +242,13 @@ def _block(role: Role, network: Network, access_router: int) -> IPv6Network | No
 def _announces(
     file: TopologyFile, host: HostEntry, networks: Mapping[str, Network], access_router: int
 ) -> tuple[IPv6Network, ...]:
-    """A network's pool leads to its gateway, or to the anchor of a network without one."""
+    """A network's pool leads to its gateway, or to the anchor of a network without one.
+
+    The access router of a flattened network is its gateway.
+    """
     network, role = networks[host.network], Role(host.role)
+    if role is Role.ACCESS_ROUTER and host.gateway is None:
+        return (network.mobile_pool,)
     if role is Role.ACCESS_ROUTER:
         return (addresses.home_block(network.number, access_router),)
     others = (other.role for other in file.hosts.values() if other.network == host.network)

@@ -79,7 +79,12 @@ def _learnt(
     seen = dict.fromkeys(
         prefix
         for other in routers
-        if not (anycast and other.role is Role.ACCESS_ROUTER) or other.network is router.network
+        if not (anycast and _is_below(other)) or other.network is router.network
         for prefix in announced[other.name]
     )
     return (prefix for prefix in seen if prefix not in own)
+
+
+def _is_below(router: Machine) -> bool:
+    """Whether it is an access router below a gateway; that of a flattened network is both."""
+    return router.role is Role.ACCESS_ROUTER and router.gateway is not None

@@ -263,6 +263,11 @@ def test_a_home_prefix_that_is_away_is_sent_to_its_location(mr: Mr) -> None:
     assert removed(mr(BindingGone(own))) == [BindingRoute(own, address("gw3"))]
 
 
+def test_what_the_proxy_beside_delivers_needs_no_tunnel(mr: Mr) -> None:
+    effects = mr(BindingSet(VISITOR, address("gw2"), address("gw3")))
+    assert installed(effects) == [VisitorRoute(VISITOR, address("gw3"))]
+
+
 def test_where_the_node_has_left_nothing_is_sent_until_it_shows_up_again(mr: Mr) -> None:
     mr.visit()
     route = BindingRoute(VISITOR, address("ar21"))

@@ -59,6 +59,14 @@ def test_with_anycast_a_block_is_known_in_its_own_network_alone(
     assert blocks.isdisjoint(mobile(routing["gw2"].routes))
 
 
+def test_in_a_flattened_network_the_pool_leads_to_its_one_router(
+    inventory: Path, functions: Functions
+) -> None:
+    profile = inventory / "profiles" / "flat-query.yml"
+    parts = underlay(*load_checked(inventory / "flat.yml", profile, functions))
+    assert mobile(parts["ar11"].announces) == {"2001:db8:1:8000::/49"}
+
+
 @pytest.mark.parametrize("routing", ["gateway-query", "anycast-query"], indirect=True)
 def test_every_router_is_to_reach_every_router_and_needs_no_route_to_what_it_announces(
     routing: dict[str, Routing],
