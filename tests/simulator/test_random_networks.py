@@ -21,7 +21,7 @@ MOVES = 12
 
 
 def seeds() -> range:
-    first, _, last = os.environ.get("DMM_SEEDS", "0-19").partition("-")
+    first, _, last = os.environ.get("DMM_SEEDS", "0-7").partition("-")
     return range(int(first), int(last or first) + 1)
 
 
