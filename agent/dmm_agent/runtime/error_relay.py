@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.tunnel_errors import REPORTED, complaint_about
-from dmm_agent.runtime.signalling import RateLimit
+from dmm_agent.runtime.signalling import RateLimit, raw_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,17 +49,8 @@ class ErrorRelay:
         self._directory = directory
         self._counters = counters
         self._limit = RateLimit(ERRORS_PER_S, ERROR_BURST)
-        self._socket = socket.socket(
-            socket.AF_INET6,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            socket.IPPROTO_ICMPV6,
-        )
-        try:
-            self._socket.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, _nothing_but(REPORTED))
-            self._socket.bind((str(own), 0))
-        except OSError:
-            self._socket.close()
-            raise
+        only = (socket.IPPROTO_ICMPV6, ICMPV6_FILTER, _nothing_but(REPORTED))
+        self._socket = raw_socket(own, socket.IPPROTO_ICMPV6, only)
 
     def fileno(self) -> int:
         """For the event loop."""

@@ -61,6 +61,25 @@ class RateLimit:
         return True
 
 
+def raw_socket(
+    address: IPv6Address, protocol: int, option: tuple[int, int, int | bytes]
+) -> socket.socket:
+    """Open a socket for a protocol's packets to and from an address, with one option set.
+
+    Raises:
+        OSError: no permission (NET_RAW), or the address is not on this host.
+    """
+    kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    opened = socket.socket(socket.AF_INET6, kind, protocol)
+    try:
+        opened.setsockopt(*option)
+        opened.bind((str(address), 0))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
 class Signalling:
     """The agent's signalling socket; the kernel writes and verifies checksums."""
 
@@ -73,17 +92,9 @@ class Signalling:
         self._address = address
         self._counters = counters
         self._errors = RateLimit(per_second=10, burst=10)
-        self._socket = socket.socket(
-            socket.AF_INET6,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            NEXT_HEADER,
+        self._socket = raw_socket(
+            address, NEXT_HEADER, (socket.IPPROTO_IPV6, socket.IPV6_TCLASS, NETWORK_CONTROL)
         )
-        try:
-            self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, NETWORK_CONTROL)
-            self._socket.bind((str(address), 0))
-        except OSError:
-            self._socket.close()
-            raise
 
     def fileno(self) -> int:
         """For the event loop."""

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
-
-from dmm_testbed.report import words
 from dmm_testbed.report.__main__ import write_page
+from dmm_testbed.report.page import filled_in
 from dmm_testbed.report.scene import ContradictionError
 from dmm_testbed.results import ResultsError, read
 
@@ -94,18 +92,7 @@ def _moment(
 
 def render(runs: Sequence[Results]) -> str:
     """The page as HTML that loads nothing."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dmm_testbed.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(duration=words.duration, ratio=words.ratio, grouped=words.grouped)
-    page = environment.get_template("designs.html.j2").render(
-        runs=runs, moments=moments(runs), words=words
-    )
-    return words.clean(page)
+    return filled_in("designs.html.j2", runs=runs, moments=moments(runs))
 
 
 def write_designs(folder: Path) -> Path:

@@ -90,6 +90,21 @@ def render(results: Results) -> str:
     scene = set_scene(results)
     messages = messages_of_steps(results)
     views = [_view(results, scene, number, messages[number]) for number in range(len(messages))]
+    return filled_in(
+        "page.html.j2",
+        results=results,
+        views=views,
+        moves=sum(len(step.moves) for step in results.played),
+        signalling=Volume(
+            messages=sum(step.signalling.messages for step in results.played),
+            bytes=sum(step.signalling.bytes for step in results.played),
+        ),
+        wide=scene.layout.width > WIDE_PX,
+    )
+
+
+def filled_in(template: str, **values: object) -> str:
+    """A page made of a template, with nothing in it that a reader should not get."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dmm_testbed.report"),
         autoescape=True,
@@ -100,18 +115,7 @@ def render(results: Results) -> str:
     environment.filters.update(
         duration=words.duration, ratio=words.ratio, grouped=words.grouped, moment=words.moment
     )
-    page = environment.get_template("page.html.j2").render(
-        results=results,
-        views=views,
-        words=words,
-        moves=sum(len(step.moves) for step in results.played),
-        signalling=Volume(
-            messages=sum(step.signalling.messages for step in results.played),
-            bytes=sum(step.signalling.bytes for step in results.played),
-        ),
-        wide=scene.layout.width > WIDE_PX,
-    )
-    return words.clean(page)
+    return words.clean(environment.get_template(template).render(words=words, **values))
 
 
 WIDE_PX = 560

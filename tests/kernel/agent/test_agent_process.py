@@ -75,6 +75,16 @@ def address_in(lab: Lab, prefix: IPv6Network) -> IPv6Address:
     return next(a for a in lab.addresses() if a in prefix)
 
 
+def away_from_home(lab: Lab) -> IPv6Address:
+    """Let the mobile node get an address of net1 and go to net3; gives the address."""
+    lab.attach("ar1")
+    lab.solicit()
+    home = address_in(lab, HNP1)
+    lab.attach("ar3")
+    lab.solicit()
+    return home
+
+
 def test_a_plain_linux_host_configures_itself_and_keeps_its_address_through_a_move(
     lab: Lab, agents: dict[str, AgentProcess]
 ) -> None:
@@ -129,11 +139,7 @@ def test_where_uplinks_are_narrow_nodes_are_told_to_leave_room_for_the_tunnel(
 def test_the_correspondent_is_told_what_fits_the_tunnel_and_the_agent_counts_it(
     lab: Lab, agents: dict[str, AgentProcess]
 ) -> None:
-    lab.attach("ar1")
-    lab.solicit()
-    home = address_in(lab, HNP1)
-    lab.attach("ar3")
-    lab.solicit()
+    home = away_from_home(lab)
     mn, cn = lab.udp("mn", home), lab.udp("cn", CN)
     assert until(lambda: mn.sendto(b"", (CN, 9)) == 0 and bool(agents["gw1"].ask("bindings")))
     ip("gw2", "link set core mtu 1500")
@@ -167,11 +173,7 @@ def test_an_absence_shorter_than_the_kernel_announces_is_noticed(
 def test_restarted_and_killed_agents_do_not_interrupt_traffic(
     lab: Lab, agents: dict[str, AgentProcess]
 ) -> None:
-    lab.attach("ar1")
-    lab.solicit()
-    home = address_in(lab, HNP1)
-    lab.attach("ar3")
-    lab.solicit()
+    home = away_from_home(lab)
     mn = lab.udp("mn", home, port=5001)
 
     def tunnelled() -> bool:
