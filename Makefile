@@ -32,7 +32,7 @@ INVENTORIES := -i vagrant/inventory.yml -i $(VAGRANT_DOTFILE_PATH)/provisioners/
 OTHER_BOX := $(DMM_BOX)$(filter virtualbox,$(VAGRANT_DEFAULT_PROVIDER))
 MAKE_MACHINES = $(if $(OTHER_BOX),,$(PYTHON) -m dmm_testbed.vagrant box && )cd vagrant && \
     vagrant up --no-provision && vagrant provision
-REMOVE_MACHINES = cd vagrant && vagrant destroy -f
+REMOVE_MACHINES = cd vagrant && ./libvirtd clear $(LAB) $(VAGRANT_DOTFILE_PATH) && vagrant destroy -f
 else ifeq ($(MACHINES),metal)
 INVENTORIES := -i $(METAL)
 MAKE_MACHINES = $(PLAY) playbooks/site.yml

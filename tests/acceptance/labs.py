@@ -33,6 +33,7 @@ KINDS = ("namespace", "vagrant")
 VAGRANT = ROOT / "vagrant"
 VAGRANT_UP_WITHIN_S = 2400.0
 VAGRANT_DESTROY_WITHIN_S = 300.0
+CLEARED_WITHIN_S = 120.0
 PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
 LAST_LINES = 200
 AGENT_ANEW = (
@@ -64,6 +65,7 @@ class Lab:
         """Make the lab, with everything configured and running."""
         began = time.monotonic()
         if self.kind == "vagrant":
+            self.destroy(say)  # a run may have been cut off
             say(f"vagrant up, lab {self.name}, topology {self.topology}: some minutes")
             status, output = self.vagrant("up", within_s=VAGRANT_UP_WITHIN_S)
         else:
@@ -75,12 +77,16 @@ class Lab:
 
     def destroy(self, say: Callable[[str], None]) -> None:
         """Take the lab away, whatever state it is in."""
-        if self.kind == "vagrant":
-            say(f"vagrant destroy, lab {self.name}")
-            status, output = self.vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
-            assert status == 0, output
-        else:
+        if self.kind == "namespace":
             self.play("destroy")
+            return
+        clear = [str(VAGRANT / "libvirtd"), "clear", self.name, str(self._vagrant_files)]
+        subprocess.run(clear, check=True, timeout=CLEARED_WITHIN_S)
+        if not self._vagrant_files.exists():
+            return
+        say(f"vagrant destroy, lab {self.name}")
+        status, output = self.vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
+        assert status == 0, output
 
     def play(self, playbook: str, *options: str, **variables: str) -> Played:
         """Run a playbook of ours on the lab."""
@@ -176,7 +182,9 @@ class Lab:
     def _vagrant_files(self) -> Path:
         return VAGRANT / f".vagrant-{self.name}"
 
-    def vagrant(self, *arguments: str, within_s: float) -> tuple[int, str]:
+    def vagrant(
+        self, *arguments: str, within_s: float, files: Path | None = None
+    ) -> tuple[int, str]:
         """Run Vagrant on a lab of its own; gives its exit status and all that it said."""
         try:
             done = subprocess.run(
@@ -186,7 +194,7 @@ class Lab:
                     **os.environ,
                     "TOPOLOGY": self.topology,
                     "LAB": self.name,
-                    "VAGRANT_DOTFILE_PATH": self._vagrant_files.name,
+                    "VAGRANT_DOTFILE_PATH": str(files or self._vagrant_files),
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

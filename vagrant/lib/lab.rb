@@ -24,6 +24,10 @@ module DMM
     ARGV.include?("up")
   end
 
+  def self.making_or_removing_machines?
+    making_machines? || ARGV.include?("destroy")
+  end
+
   # Whether this run is about libvirt, as far as the command line and environment tell.
   def self.libvirt?
     named = ARGV.join(" ")[/--provider[= ](\S+)/, 1] || ENV["VAGRANT_DEFAULT_PROVIDER"] || "libvirt"
@@ -78,8 +82,9 @@ module DMM
       @mutex = Mutex.new
       check if DMM.making_machines? # before anything is started
       @libvirt_uri = own_libvirtd
-      return unless DMM.making_machines? || ARGV.include?("destroy")
+      return unless DMM.making_or_removing_machines?
 
+      refuse_strangers if DMM.libvirt?
       # Not after each machine: what Vagrant does to the others needs our libvirtd still.
       this = Process.pid
       at_exit { forget_unless_needed if Process.pid == this }
@@ -155,6 +160,18 @@ module DMM
 
     private
 
+    # Machines of this lab's name that another directory made, or a run that was cut off.
+    def refuse_strangers
+      directory = File.dirname(self.class.record)
+      found, status = Open3.capture2(LIBVIRTD, "strangers", name, directory)
+      return if !status.success? || found.empty?
+
+      names = found.lines.map { |line| line.split.last }.join(", ")
+      raise Mistake, "libvirt has machines of a lab #{name} that #{directory} knows nothing of: " \
+        "#{names}. Another copy of the testbed made them, or was cut off: remove them with " \
+        "`make down MACHINES=vagrant LAB=#{name}`, or give this lab another name with LAB=NAME"
+    end
+
     # Vagrant's files of the machines that are there.
     def made
       Dir.glob(File.join(File.dirname(self.class.record), "machines", "*", "*", "id"))
@@ -184,7 +201,7 @@ module DMM
     def own_libvirtd
       output, status = Open3.capture2(LIBVIRTD, "status")
       return output.strip if status.success?
-      return unless @choices["own_libvirtd"] || (DMM.making_machines? && DMM.libvirt?)
+      return unless @choices["own_libvirtd"] || (DMM.making_or_removing_machines? && DMM.libvirt?)
 
       output, errors, status = Open3.capture3(LIBVIRTD, "start")
       raise Mistake, errors.strip unless status.success?

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,18 @@ def test_a_halted_machine_comes_back_by_vagrant_up_alone(
     assert "Running ansible-playbook" not in said, "nothing had to be provisioned"
     router = next(iter(lab.machines(Role.GATEWAY).values()))["loopback"]
     until(lambda: lab.host(name).run("ping -c 1 -W 2 %s", router).rc == 0, "it reaches a router")
+
+
+@pytest.mark.parametrize("command", [("up",), ("destroy", "-f")])
+def test_machines_that_another_directory_made_are_refused_and_left_alone(
+    lab: Lab, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    name = next(iter(lab.machines(Role.CORRESPONDENT)))
+    status, said = lab.vagrant(*command, within_s=120, files=tmp_path)
+    assert status != 0
+    assert f"{lab.name}_{name}" in said
+    assert f"make down MACHINES=vagrant LAB={lab.name}" in said
+    assert lab.host(name).run("true").rc == 0
 
 
 @pytest.fixture
@@ -127,3 +141,46 @@ def test_a_libvirtd_of_the_testbeds_own_leaves_nothing(
     assert not subprocess.run(
         ["pgrep", "--full", "virbr77|192.168.77"], capture_output=True, check=False
     ).stdout
+
+
+DOMAIN = """\
+<domain type='qemu'><name>LAB_gw1</name><memory unit='MiB'>64</memory><os><type>hvm</type></os>
+<devices><disk type='file'><source file='/var/lib/libvirt/images/LAB_gw1.img'/>
+<target dev='vda'/></disk><interface type='network'><source network='LAB-gw1-ar11'/></interface>
+</devices></domain>"""
+NETWORK_OF_A_LAB = "<network><name>LAB-gw1-ar11</name></network>"
+LABS = ("try", "try-other")
+
+
+def test_machines_left_by_a_computer_that_was_cut_off_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, here = tmp_path / "libvirt", tmp_path / ".vagrant"
+    monkeypatch.setenv("DMM_LIBVIRT_STATE", str(state))
+
+    def libvirtd(*command: str | Path) -> str:
+        done = subprocess.run([LIBVIRTD, *command], check=True, capture_output=True, text=True)
+        return done.stdout
+
+    if not libvirtd("start"):
+        pytest.skip("this computer has a libvirt, so none of the testbed's own is started")
+    disks = {lab: state / "lib" / "images" / f"{lab}_gw1.img" for lab in LABS}
+    description = tmp_path / "description.xml"
+    try:
+        for lab in LABS:
+            disks[lab].touch()
+            for command, text in (("net-define", NETWORK_OF_A_LAB), ("define", DOMAIN)):
+                description.write_text(text.replace("LAB", lab))
+                libvirtd("virsh", command, description)
+        libvirtd("virsh", "pool-refresh", "default")
+        os.kill(int((state / "libvirtd.pid").read_text()), signal.SIGKILL)
+
+        assert "try_gw1" in libvirtd("clear", "try", here)
+
+        assert libvirtd("strangers", "try-other", here).split()[1:] == ["try-other_gw1"]
+        assert libvirtd("virsh", "net-list", "--all", "--name").split() == ["try-other-gw1-ar11"]
+        assert [lab for lab in LABS if disks[lab].exists()] == ["try-other"]
+    finally:
+        for lab in LABS:
+            libvirtd("clear", lab, here)
+    assert not state.exists(), "the last one takes the libvirtd with it"
