@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class Design(TypedDict):
@@ -10,6 +10,7 @@ class Design(TypedDict):
 
     interception: str
     resolution: str
+    while_resolving: NotRequired[str]
 
 
 DESIGNS: dict[str, Design] = {
@@ -19,6 +20,13 @@ DESIGNS: dict[str, Design] = {
     "access-push": {"interception": "access", "resolution": "push"},
     "anycast-query": {"interception": "anycast", "resolution": "query"},
     "anycast-push": {"interception": "anycast", "resolution": "push"},
+    "gateway-hold": {
+        "interception": "gateway",
+        "resolution": "query",
+        "while_resolving": "hold",
+    },
+    "access-hold": {"interception": "access", "resolution": "query", "while_resolving": "hold"},
+    "anycast-hold": {"interception": "anycast", "resolution": "query", "while_resolving": "hold"},
     "no-ro": {"interception": "gateway", "resolution": "none"},
 }
 OPTIMISING = [name for name, design in DESIGNS.items() if design["resolution"] != "none"]

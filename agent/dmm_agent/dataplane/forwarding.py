@@ -22,6 +22,7 @@ from dmm_agent.dataplane.rtnetlink import (
     Pass,
     Refuse,
     Rule,
+    Target,
     Via,
     add_rule,
     decode_route,
@@ -37,6 +38,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Delivery,
     Install,
+    PassingRoute,
     RefusingRoute,
     Remove,
     Route,
@@ -60,6 +62,7 @@ _PLACES: dict[type[Route], tuple[int, int]] = {
     BindingRoute: (places.TABLE_BOUND, places.METRIC_BINDING),
     CacheRoute: (places.TABLE_CACHE, places.METRIC_BINDING),
     RefusingRoute: (places.TABLE_CACHE, places.METRIC_REFUSAL),
+    PassingRoute: (places.TABLE_HOLD, places.METRIC_BINDING),
     VisitorShortcut: (places.TABLE_SHORTCUT, places.METRIC_BINDING),
 }
 """Table and metric of the routes that are one kernel route each."""
@@ -166,13 +169,23 @@ class Forwarding:
         return [put_route(KernelRoute(table, route.prefix, self._target(route), metric))]
 
     def _target(
-        self, route: Delivery | BindingRoute | CacheRoute | RefusingRoute | VisitorShortcut
-    ) -> Via | Encapsulate | Refuse:
-        if isinstance(route, Delivery):
-            return Via(_interface_index(route.link), route.link_local)
-        if isinstance(route, RefusingRoute):
-            return Refuse()
-        return self._encapsulate(route.endpoint)
+        self,
+        route: Delivery
+        | BindingRoute
+        | CacheRoute
+        | RefusingRoute
+        | PassingRoute
+        | VisitorShortcut,
+    ) -> Target:
+        match route:
+            case Delivery(_, link, link_local):
+                return Via(_interface_index(link), link_local)
+            case RefusingRoute():
+                return Refuse()
+            case PassingRoute():
+                return Pass()
+            case _:
+                return self._encapsulate(route.endpoint)
 
     def _install_visitor(self, route: VisitorRoute) -> Iterator[Request]:
         table = self._visitor_tables.get(route.endpoint)
@@ -272,6 +285,8 @@ def _as_functions_see(routes: Iterable[KernelRoute], rules: Iterable[Rule]) -> l
                 seen.append(Delivery(route.prefix, _interface_name(interface), gateway))
             case Refuse() if route.table == places.TABLE_CACHE:
                 seen.append(RefusingRoute(route.prefix))
+            case Pass() if route.table == places.TABLE_HOLD:
+                seen.append(PassingRoute(route.prefix))
     for rule in rules:
         if rule.priority == places.RULE_VISITOR and rule.source and rule.table in homes:
             seen.append(VisitorRoute(rule.source, homes[rule.table]))

@@ -12,10 +12,12 @@ from dmm_agent.dataplane.rtnetlink import (
     KERNEL_PROTOCOL,
     TABLE_LOCAL,
     TABLE_MAIN,
+    TUNNEL_NEIGHBOUR,
     KernelRoute,
     Pass,
     Refuse,
     Rule,
+    Via,
 )
 from dmm_agent.functions.events import Interception
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 TABLE_BOUND = 600
 TABLE_CACHE = 601
+TABLE_HOLD = 602
 TABLE_DECAPSULATE = 605
 TABLE_HOMES = 620
 TABLE_SHORTCUT = 630
@@ -44,6 +47,7 @@ RULE_CACHE = 250
 RULE_ABSENT = 260
 RULE_SHORTCUT = 290
 RULE_VISITOR = 300
+RULE_HOLD = 305
 RULE_NEAREST = 310
 
 METRIC_DELIVERY = 10
@@ -57,6 +61,8 @@ IP_PROTOCOL_IPV6 = 41
 MARK_TUNNELLED = 0x41
 MARK_MASK = 0xFF
 MARK_WITH_NETWORK_MASK = 0xFFFF
+MARK_HELD = 0x10000
+"""Plain packets that wait while nobody knows a way for them."""
 
 KERNEL_LOCAL_RULE = Rule(0, table=TABLE_LOCAL, protocol=KERNEL_PROTOCOL)
 """The rule every network namespace is born with; ours of `RULE_LOCAL` stands in for it."""
@@ -81,8 +87,10 @@ def layout(
     tunnel: Tunnel,
     tunnel_device: int,
     intercepts: frozenset[Interception] = frozenset(),
+    hold_device: int = 0,
 ) -> Layout:
     """The rules and routes that a host needs before the first mobile node comes."""
+    holds = Interception.HELD in intercepts
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
     return Layout(
@@ -103,15 +111,24 @@ def layout(
                 Rule(RULE_SHORTCUT, table=TABLE_SHORTCUT, source=n.mobile_pool, mark_mask=MARK_MASK)
                 for n in others
             ),
+            *(_HOLD_RULE if holds else ()),
             *_nearest_rules(intercepts),
         ),
         routes=(
             *tunnel.decapsulating_routes(config.address, tunnel_device),
             KernelRoute(TABLE_SHORTCUT, own.prefix, Pass()),
             *_misdirected_routes(config, own, tunnel, tunnel_device),
+            *(
+                KernelRoute(TABLE_HOLD, n.mobile_pool, Via(hold_device, TUNNEL_NEIGHBOUR))
+                for n in others
+                if holds
+            ),
         ),
         own_prefix=own.prefix,
     )
+
+
+_HOLD_RULE = (Rule(RULE_HOLD, table=TABLE_HOLD, mark=MARK_HELD, mark_mask=MARK_HELD | MARK_MASK),)
 
 
 def _home_router_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule, ...]:

@@ -58,12 +58,22 @@ log = logging.getLogger(__name__)
 
 SIOCGIFMTU = 0x8921
 DEFAULT_MTU = 1500
+LARGEST_MTU = 65_535
 
 
 def bring_up(
-    config: AgentConfig, netlink: Netlink, intercepts: frozenset[Interception]
+    config: AgentConfig,
+    netlink: Netlink,
+    intercepts: frozenset[Interception],
+    hold_device: int = 0,
 ) -> Forwarding:
     """Prepare the host for forwarding, keep what already forwards, and adopt it.
+
+    Args:
+        config: what the host is, and whom it serves.
+        netlink: the way to its kernel.
+        intercepts: which packets its functions want to see, or to have held.
+        hold_device: interface index of the device that held packets are routed to.
 
     Raises:
         DataplaneError: something that is needed is missing.
@@ -75,7 +85,10 @@ def bring_up(
         log.warning("this host does not forward IPv6: set net.ipv6.conf.all.forwarding to 1")
     tunnel.open(config)
     device = _tunnel_device(netlink, tunnel, _narrowest(config.uplinks))
-    plan = layout(config, tunnel, device, intercepts)
+    if hold_device:
+        up = [set_link_unnumbered(hold_device), set_link_up(hold_device, LARGEST_MTU)]
+        _require(netlink, up)
+    plan = layout(config, tunnel, device, intercepts, hold_device)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
     nftables.load(nftables.ruleset(config, tunnel, intercepts))

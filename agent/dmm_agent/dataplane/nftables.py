@@ -8,7 +8,13 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane.layout import IP_PROTOCOL_IPV6, MARK_MASK, MARK_TUNNELLED, tunnel_mark
+from dmm_agent.dataplane.layout import (
+    IP_PROTOCOL_IPV6,
+    MARK_HELD,
+    MARK_MASK,
+    MARK_TUNNELLED,
+    tunnel_mark,
+)
 from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ def ruleset(config: AgentConfig, tunnel: Tunnel, intercepts: frozenset[Intercept
     rules = [*_trust_rules(config), *tunnel.guards(config.address)]
     if config.access_links:
         rules += _access_rules(config)
+    if Interception.HELD in intercepts:
+        rules += _held_rules(config, intercepts)
     for interception, its_rules in _INTERCEPTING.items():
         if interception in intercepts:
             rules += its_rules(config)
@@ -63,7 +71,7 @@ def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[
     """What has been told a moment ago, so that it is not told again."""
     if config.access_links:
         yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
-    if intercepts - {Interception.HOMEBOUND, Interception.NEAREST}:
+    if intercepts & {Interception.OUTBOUND, Interception.REMAINING, Interception.VISITORS}:
         yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
     if Interception.HOMEBOUND in intercepts:
         yield _set("homebound", "ip6 saddr . ip6 daddr", INTERCEPTED_EVERY)
@@ -117,21 +125,37 @@ def _access_rules(config: AgentConfig) -> list[str]:
     ]
 
 
-def _outbound_rules(config: AgentConfig) -> list[str]:
-    """Tell of plain packets to other networks' mobile nodes, but for those of visitors."""
+def _outbound(config: AgentConfig) -> list[str]:
+    """Which are plain packets to other networks' mobile nodes, but for those of visitors."""
     others = _others(config)
     if not others:
         return []
     pools = _elements(n.mobile_pool for n in others)
-    return [f"{_PLAIN} ip6 saddr != {pools} ip6 daddr {pools} {_TELL_INTERCEPTED}"]
+    return [f"{_PLAIN} ip6 saddr != {pools} ip6 daddr {pools}"]
 
 
-def _remaining_rules(config: AgentConfig) -> list[str]:
-    """Tell of them but for those that an access router of this network has told its own MR of."""
+def _remaining(config: AgentConfig) -> list[str]:
+    """Which of them no access router of this network has told its own MR of."""
     own = config.directory.named(config.network)
     below = [own.mobile_pool, *(prefix for a in own.access_mrs for prefix in a.prefixes)]
     senders = f"ip6 saddr != {_elements(below)}"
-    return [f"{senders} {rule}" for rule in _outbound_rules(config)]
+    return [f"{senders} {match}" for match in _outbound(config)]
+
+
+def _outbound_rules(config: AgentConfig) -> list[str]:
+    return [f"{match} {_TELL_INTERCEPTED}" for match in _outbound(config)]
+
+
+def _remaining_rules(config: AgentConfig) -> list[str]:
+    return [f"{match} {_TELL_INTERCEPTED}" for match in _remaining(config)]
+
+
+def _held_rules(config: AgentConfig, intercepts: frozenset[Interception]) -> list[str]:
+    """Mark what waits unless a route takes it; in transit, somebody else's packets do not wait."""
+    matches = _remaining(config) if Interception.REMAINING in intercepts else _outbound(config)
+    own = config.directory.named(config.network).prefix
+    senders = "" if Interception.NEAREST in intercepts else f"ip6 saddr {own} "
+    return [f"{senders}{match} meta mark set meta mark or {MARK_HELD:#x}" for match in matches]
 
 
 def _visitors_rules(config: AgentConfig) -> list[str]:

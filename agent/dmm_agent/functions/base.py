@@ -24,6 +24,16 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+@dataclass(frozen=True, slots=True)
+class HoldLimits:
+    """How much may wait for `Release` on a host."""
+
+    packets: int
+    octets: int
+    time_s: float
+    """After which the function that has them held lets them go."""
+
+
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -65,6 +75,11 @@ class Function(abc.ABC, Generic[OptionsT]):
     def intercepts(self) -> frozenset[Interception]:
         """Which packets it wants to hear of, as `Intercepted`."""
         return frozenset()
+
+    @property
+    def hold_limits(self) -> HoldLimits | None:
+        """What it wants `Interception.HELD` limited to; None if it holds nothing."""
+        return None
 
     @abc.abstractmethod
     def handle(self, event: Event, now: float) -> Iterable[Effect]:

@@ -15,6 +15,7 @@ from dmm_agent.functions.effects import (
     CancelTimer,
     Effect,
     Install,
+    PassingRoute,
     RefusingRoute,
     Remove,
     SetTimer,
@@ -32,7 +33,7 @@ IN_USE_S = 3.0
 REFRESH_AHEAD_S = 1.0
 """A location in use is asked for again this long before it lapses."""
 
-LearntRoute = CacheRoute | RefusingRoute | VisitorShortcut
+LearntRoute = CacheRoute | RefusingRoute | PassingRoute | VisitorShortcut
 """What an answer can put into the data plane."""
 
 
@@ -43,10 +44,15 @@ class Entry:
     prefix: IPv6Network
     status: AnswerStatus
     endpoint: IPv6Address | None
-    route: LearntRoute | None
-    """What the answer put into the data plane, if anything."""
+    routes: tuple[LearntRoute, ...]
+    """What the answer put into the data plane."""
     expires_at: float
     used_at: float
+
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Whether packets go to `endpoint`, and not where plain routing takes them."""
+        return any(isinstance(route, CacheRoute | VisitorShortcut) for route in self.routes)
 
     def is_in_use(self, now: float) -> bool:
         """Whether packets for it have been seen a moment ago."""
@@ -82,10 +88,10 @@ class Cache:
         old = self._entries.get(entry.prefix)
         if old is not None:
             entry.used_at = old.used_at
-            if old.route is not None and type(old.route) is not type(entry.route):
-                yield Remove(old.route)
-        if entry.route is not None and (old is None or old.route != entry.route):
-            yield Install(entry.route)
+            kinds = {type(route) for route in entry.routes}
+            yield from (Remove(route) for route in old.routes if type(route) not in kinds)
+        before = () if old is None else old.routes
+        yield from (Install(route) for route in entry.routes if route not in before)
         self._entries[entry.prefix] = entry
         self._entries.move_to_end(entry.prefix)
         yield self._lapse_timer(entry)
@@ -93,13 +99,18 @@ class Cache:
             yield from self.forget(next(iter(self._entries)))
 
     def steer(self, entry: Entry, route: LearntRoute) -> Iterator[Effect]:
-        """Use an entry that steered no packet so far."""
-        entry.route = route
+        """Let an entry steer packets that it has not steered so far."""
+        entry.routes = (*entry.routes, route)
         yield Install(route)
         yield self._lapse_timer(entry)
 
+    def unsteer(self, entry: Entry, route: LearntRoute) -> Iterator[Effect]:
+        """Let an entry not steer them any more."""
+        entry.routes = tuple(r for r in entry.routes if r != route)
+        yield Remove(route)
+
     def _lapse_timer(self, entry: Entry) -> SetTimer:
-        ahead_s = REFRESH_AHEAD_S if entry.route is not None else 0.0
+        ahead_s = REFRESH_AHEAD_S if entry.routes else 0.0
         return SetTimer(self._owner, ("lapse", entry.prefix), entry.expires_at - ahead_s)
 
     def last_timer(self, entry: Entry) -> SetTimer:
@@ -112,8 +123,7 @@ class Cache:
         if entry is None:
             return
         yield CancelTimer(self._owner, ("lapse", prefix))
-        if entry.route is not None:
-            yield Remove(entry.route)
+        yield from map(Remove, entry.routes)
 
     def rows(self, now: float) -> list[dict[str, Any]]:
         """The entries, for `dmmctl`."""
@@ -121,7 +131,7 @@ class Cache:
             {
                 "prefix": str(entry.prefix),
                 "status": entry.status.name.lower(),
-                "location": str(entry.endpoint) if entry.route and entry.endpoint else None,
+                "location": str(entry.endpoint) if entry.leads_elsewhere else None,
                 "remaining_s": round(entry.expires_at - now, 3),
                 "used_s_ago": round(now - entry.used_at, 3),
             }

@@ -75,6 +75,13 @@ class RefusingRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class PassingRoute:
+    """Packets for the prefix that arrive plain are not held: plain routing takes them."""
+
+    prefix: IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorRoute:
     """Packets *from* a visiting prefix go by its home MR, unless a better way is known."""
 
@@ -93,7 +100,15 @@ class VisitorShortcut:
     endpoint: IPv6Address
 
 
-Route = Delivery | BindingRoute | CacheRoute | RefusingRoute | VisitorRoute | VisitorShortcut
+Route = (
+    Delivery
+    | BindingRoute
+    | CacheRoute
+    | RefusingRoute
+    | PassingRoute
+    | VisitorRoute
+    | VisitorShortcut
+)
 """Forwarding state. Its identity is its type and its prefix."""
 
 
@@ -109,6 +124,13 @@ class Remove:
     """Take a route out of the data plane; one that is not there is ignored."""
 
     route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Send the packets for the prefix that were held, in the order in which they came."""
+
+    prefix: IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +179,6 @@ class Record:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-Effect = Send | SetTimer | CancelTimer | Install | Remove | Advertise | Probe | Tell | Record
+Effect = (
+    Send | SetTimer | CancelTimer | Install | Remove | Release | Advertise | Probe | Tell | Record
+)

@@ -92,6 +92,9 @@ class Interception(enum.Enum):
     NEAREST = "nearest"
     """Plain packets to other networks' mobile nodes from anywhere, of those who are nearest: what
     nobody knows a better way for goes to its home in a tunnel, since plain routing ends here."""
+    HELD = "held"
+    """Of `OUTBOUND` or `REMAINING` those from this network (of `NEAREST`, all), which wait for
+    their `Release` unless a route takes them."""
     VISITORS = "visitors"
     """Plain packets of visiting mobile nodes to other networks."""
     HOMEBOUND = "homebound"
@@ -109,6 +112,14 @@ class Intercepted:
     destination: IPv6Address
     tunnelled_by: IPv6Address | None = None
     """Who tunnelled it here, if it came in a tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A packet waits for the `Release` of its destination's prefix, and none did before it."""
+
+    source: IPv6Address
+    destination: IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +183,7 @@ Event = (
     | ProbeAnswered
     | Observed
     | Intercepted
+    | Held
     | BindingSet
     | NodeLeft
     | BindingGone

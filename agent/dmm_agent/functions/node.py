@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Address
 
     from dmm_agent.config import AgentConfig
+    from dmm_agent.functions.base import HoldLimits
     from dmm_agent.functions.events import Interception
 
 ENTRY_POINT_GROUP = "dmm_agent.functions"
@@ -38,6 +39,12 @@ class Node:
     def intercepts(self) -> frozenset[Interception]:
         """Which packets some function wants to hear of."""
         return frozenset().union(*(f.intercepts for f in self.functions.values()))
+
+    @property
+    def hold_limits(self) -> HoldLimits | None:
+        """How much may be held for the function that holds packets, if there is one."""
+        limits = (f.hold_limits for f in self.functions.values())
+        return next((limit for limit in limits if limit is not None), None)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dmm_agent.config import NetworkEntry
     from dmm_agent.functions.base import Context
-    from dmm_agent.functions.routing import RoutingOptions
+    from dmm_agent.functions.routing_options import RoutingOptions
     from dmm_agent.wire import LocationAnswer
 
 QUERY_PATIENCE = Patience(attempts=4, first_wait_s=0.5, longest_wait_s=2.0)

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from ipaddress import IPv6Address, IPv6Network
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dmm_agent.functions.admission import is_infrastructure
-from dmm_agent.functions.base import Context, Function, Options
+from dmm_agent.functions.base import Context, Function, HoldLimits, Options
 from dmm_agent.functions.cache import Cache, Entry
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Effect,
     Install,
+    PassingRoute,
     Record,
     RefusingRoute,
+    Release,
     Remove,
     Send,
     Tell,
@@ -32,6 +32,7 @@ from dmm_agent.functions.events import (
     BindingGone,
     BindingSet,
     Event,
+    Held,
     Intercepted,
     Interception,
     LocationSought,
@@ -39,9 +40,11 @@ from dmm_agent.functions.events import (
     Received,
     TimerFired,
 )
+from dmm_agent.functions.holding import Holding
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.queries import fixed_part
 from dmm_agent.functions.resolution import Resolver
+from dmm_agent.functions.routing_options import RoutingOptions
 from dmm_agent.wire import (
     AnswerStatus,
     BindingRefreshAdvice,
@@ -67,27 +70,6 @@ CLOCKS_DIFFER_S = 1.0
 """More than clocks that are in step differ."""
 
 
-class RoutingOptions(Options):
-    """Options of `mr`; see the draft's section 7 for what they choose between."""
-
-    interception: Literal["gateway", "access", "anycast"] = "gateway"
-    """RS1: where packets meet the MR: at the gateway of their sender's network, at its access
-    router, or at the nearest of all MRs, each of which announces all mobile pools."""
-    resolution: Literal["query", "push", "none"] = "query"
-    """RS2: how the MR learns of a location: it asks, it is told when it sends packets to a home
-    network in vain, or not at all."""
-    ask_first: Literal["home-lm", "own-lm"] = "home-lm"
-    """Which LM it asks: the one that serves the prefix, or that of its own network, which refers
-    it."""
-    while_resolving: Literal["triangle"] = "triangle"
-    """What happens to packets meanwhile: they go by the home network."""
-    forwarding: Literal["encapsulate"] = "encapsulate"
-    """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
-    resolve_after_s: float = Field(0.0, ge=0, le=10)
-    """Ask for a destination once it has been in use for this long, not for a stray packet."""
-    max_cache: int = Field(65_536, ge=1)
-
-
 class MobilityRouter(Function[RoutingOptions]):
     """The MR of one network or access router."""
 
@@ -103,6 +85,7 @@ class MobilityRouter(Function[RoutingOptions]):
         """How many of them each home MR has."""
         self._cache = Cache(self.name, options.max_cache)
         self._resolver = Resolver(self.name, context, options)
+        self._holding = Holding(self.name, options.hold_s)
         self._noticed: OrderedDict[IPv6Network, int] = OrderedDict()
         """When the newest notice of a prefix was made, in 1/65536 s since 1970."""
 
@@ -117,16 +100,24 @@ class MobilityRouter(Function[RoutingOptions]):
                 yield from self._unbind(hnp)
             case Intercepted():
                 yield from self._intercepted(event, now)
+            case Held():
+                yield from self._held(event, now)
             case Received(source, LocationAnswer() as answer):
                 yield from self._answered(source, answer, now)
             case Received(source, UpdateNotification() as notice):
                 yield from self._notified(source, notice, now)
-            case TimerFired(_, ("request", IPv6Network() as asked)):
-                yield from self._resolver.again(asked, now)
-            case TimerFired(_, ("lapse", IPv6Network() as prefix)):
-                yield from self._lapsed(prefix, now)
+            case TimerFired(_, (what, IPv6Network() as prefix)):
+                yield from self._woken(str(what), prefix, now)
             case _:
                 return
+
+    def _woken(self, what: str, prefix: IPv6Network, now: float) -> Iterator[Effect]:
+        if what == "request":
+            yield from self._ask_again(prefix, now)
+        elif what == "hold":
+            yield from self._holding.overdue(prefix)
+        elif what == "lapse":
+            yield from self._lapsed(prefix, now)
 
     # Bindings of this network: home prefixes that are away, foreign prefixes that visit
 
@@ -138,6 +129,9 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         yield Install(VisitorRoute(binding.hnp, binding.home))
         yield from self._cache.forget(binding.hnp)
+        yield from self._holding.end(binding.hnp)
+        if self._holds:  # nobody is asked: while the node is away for a moment, they go home
+            yield Install(PassingRoute(binding.hnp))
         if binding.hnp not in self._visitors:
             self._visitor_homes[binding.home] += 1
         self._visitors[binding.hnp] = binding
@@ -154,12 +148,15 @@ class MobilityRouter(Function[RoutingOptions]):
         binding = self._bound.pop(hnp, None)
         yield from self._cache.forget(hnp)
         yield from self._resolver.forget(hnp)
+        yield from self._holding.end(hnp)
         if binding is None:
             return
         yield Remove(BindingRoute(hnp, binding.location))
         if binding.home is None:
             return
         yield Remove(VisitorRoute(hnp, binding.home))
+        if self._holds:
+            yield Remove(PassingRoute(hnp))
         del self._visitors[hnp]
         self._visitor_homes -= Counter([binding.home])
         if not self._visitors:
@@ -173,9 +170,8 @@ class MobilityRouter(Function[RoutingOptions]):
         if self.options.resolution == "push":
             yield from map(Install, self._ways_to_homes())
         for entry in self._cache:
-            if entry.route is None:
-                route = self._route(entry.prefix, entry.status, entry.endpoint)
-                if route is not None:
+            for route in self._routes(entry.prefix, entry.status, entry.endpoint):
+                if route not in entry.routes:
                     yield from self._cache.steer(entry, route)
 
     def _drop_shortcuts(self) -> Iterator[Effect]:
@@ -185,9 +181,10 @@ class MobilityRouter(Function[RoutingOptions]):
         for entry in self._cache:
             if entry.status == AnswerStatus.FIXED:
                 yield from self._cache.forget(entry.prefix)
-            elif isinstance(entry.route, VisitorShortcut):
-                yield Remove(entry.route)
-                entry.route = None
+                continue
+            for route in entry.routes:
+                if isinstance(route, VisitorShortcut):
+                    yield from self._cache.unsteer(entry, route)
 
     def _ways_to_homes(self) -> Iterator[VisitorShortcut]:
         for network in self.context.directory.networks:
@@ -204,17 +201,31 @@ class MobilityRouter(Function[RoutingOptions]):
         It is still told for mobile nodes, and sees whether they use what it was told.
         """
         own = self.context.directory.named(self.context.network)
-        nearest = {Interception.NEAREST} if self.options.interception == "anycast" else set()
+        wanted = {Interception.HELD} if self._holds else set()
+        if self.options.interception == "anycast":
+            wanted.add(Interception.NEAREST)
         if self.options.resolution == "none":
-            return frozenset(nearest)
+            return frozenset(wanted)
         if own.mr != self.context.address:
-            return frozenset({Interception.OUTBOUND})
-        wanted = {Interception.OUTBOUND, Interception.VISITORS}
+            return frozenset(wanted | {Interception.OUTBOUND})
+        wanted.add(Interception.VISITORS)
         if self.options.resolution == "push":
-            wanted.add(Interception.HOMEBOUND)
-        elif own.access_mrs:
-            wanted = {Interception.REMAINING, Interception.VISITORS}
-        return frozenset(wanted | nearest)
+            wanted |= {Interception.OUTBOUND, Interception.HOMEBOUND}
+        else:
+            wanted.add(Interception.REMAINING if own.access_mrs else Interception.OUTBOUND)
+        return frozenset(wanted)
+
+    @property
+    def hold_limits(self) -> HoldLimits | None:
+        """How much may wait for answers."""
+        options = self.options
+        if not self._holds:
+            return None
+        return HoldLimits(options.hold_packets, options.hold_octets, options.hold_s)
+
+    @property
+    def _holds(self) -> bool:
+        return self.options.while_resolving == "hold"
 
     def _intercepted(self, packet: Intercepted, now: float) -> Iterator[Effect]:
         destination = packet.destination
@@ -232,6 +243,20 @@ class MobilityRouter(Function[RoutingOptions]):
         from_visitor = hnp_of(packet.source) in self._visitors
         if destination in owner.mobile_pool or (from_visitor and self._is_detour(owner)):
             yield from self._resolver.notice(wanted, owner, now)
+
+    def _held(self, packet: Held, now: float) -> Iterator[Effect]:
+        """A packet waits: for an answer, unless that has come while the packet was on its way."""
+        yield from self._intercepted(Intercepted(packet.source, packet.destination), now)
+        prefix = hnp_of(packet.destination)
+        if prefix in self._resolver:
+            yield from self._holding.begin(prefix, now)
+        elif prefix in self._bound or self._cache.get(prefix) is not None:
+            yield Release(prefix)
+
+    def _ask_again(self, prefix: IPv6Network, now: float) -> Iterator[Effect]:
+        yield from self._resolver.again(prefix, now)
+        if prefix not in self._resolver:
+            yield from self._holding.end(prefix)
 
     def _came_home(self, packet: Intercepted) -> Iterator[Effect]:
         """A packet to a node of this network that is away: who sent it here need not (RS2.push)."""
@@ -262,23 +287,28 @@ class MobilityRouter(Function[RoutingOptions]):
         if resolved is None:
             return
         prefix, status, endpoint = resolved.prefix, resolved.status, resolved.endpoint
-        route = self._route(prefix, status, endpoint)
-        entry = Entry(prefix, status, endpoint, route, resolved.expires_at, used_at=now)
+        routes = self._routes(prefix, status, endpoint)
+        entry = Entry(prefix, status, endpoint, routes, resolved.expires_at, used_at=now)
         yield from self._cache.put(entry)
+        yield from self._holding.end(prefix, passing=PassingRoute(prefix) in routes)
 
-    def _route(
+    def _routes(
         self, prefix: IPv6Network, status: AnswerStatus, endpoint: IPv6Address | None
-    ) -> LearntRoute | None:
+    ) -> tuple[LearntRoute, ...]:
+        """What an answer means for packets."""
         if prefix in self._bound:
-            return None
+            return ()
         if status == AnswerStatus.UNKNOWN:
-            return RefusingRoute(prefix)
-        if endpoint is None or endpoint == self.context.address:
-            return None
-        if status == AnswerStatus.AWAY:
-            return CacheRoute(prefix, endpoint)
+            return (RefusingRoute(prefix),)
+        elsewhere = endpoint if endpoint != self.context.address else None
+        if status == AnswerStatus.AWAY and elsewhere is not None:
+            return (CacheRoute(prefix, elsewhere),)
+        held = self._holds and status != AnswerStatus.FIXED
+        passing = (PassingRoute(prefix),) if held else ()
         settled = status in (AnswerStatus.HOME, AnswerStatus.FIXED)
-        return VisitorShortcut(prefix, endpoint) if settled and self._visitors else None
+        if settled and elsewhere is not None and self._visitors:
+            return (*passing, VisitorShortcut(prefix, elsewhere))
+        return passing
 
     # The life of a cached answer
 
@@ -344,9 +374,9 @@ class MobilityRouter(Function[RoutingOptions]):
         if not is_infrastructure(self.context.directory, where.address):
             yield Record("push_refused", {"prefix": str(hnp), "location": str(where.address)})
             return
-        route = self._route(hnp, AnswerStatus.AWAY, where.address)
+        routes = self._routes(hnp, AnswerStatus.AWAY, where.address)
         expires_at = now + life.interval_s
-        entry = Entry(hnp, AnswerStatus.AWAY, where.address, route, expires_at, used_at=now)
+        entry = Entry(hnp, AnswerStatus.AWAY, where.address, routes, expires_at, used_at=now)
         yield Record("pushed", {"prefix": str(hnp), "location": str(where.address)})
         yield from self._cache.put(entry)
 

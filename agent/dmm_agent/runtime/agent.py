@@ -24,6 +24,7 @@ from dmm_agent.runtime.control import ControlServer
 from dmm_agent.runtime.counters import Counters
 from dmm_agent.runtime.error_relay import ErrorRelay
 from dmm_agent.runtime.executor import Executor
+from dmm_agent.runtime.hold_device import HoldDevice
 from dmm_agent.runtime.journal import Journal
 from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
@@ -112,7 +113,10 @@ class Agent:
     def _open(self, stack: ExitStack) -> None:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
-        self._forwarding = bring_up(self._config, netlink, self._functions.intercepts)
+        hold = self._open_hold_device(stack)
+        self._forwarding = bring_up(
+            self._config, netlink, self._functions.intercepts, hold.index if hold else 0
+        )
         self._access = access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
@@ -126,8 +130,11 @@ class Agent:
             clock=self._clock,
             journal=self._journal,
             counters=self._counters,
+            holder=hold,
             recorder=recorder,
         )
+        if hold is not None:
+            self._watch(stack, hold, lambda: self._packets_held(hold))
         self._watch(stack, signalling, lambda: self._receive(signalling))
         self._open_error_relay(stack)
         self._open_samples(stack, access)
@@ -176,6 +183,10 @@ class Agent:
                 mtu if mtu < ETHERNET_MTU else None,
             ),
         )
+
+    def _open_hold_device(self, stack: ExitStack) -> HoldDevice | None:
+        limits = self._functions.hold_limits
+        return self._keep(stack, HoldDevice(limits, self._counters)) if limits else None
 
     def _open_error_relay(self, stack: ExitStack) -> None:
         if not TUNNELS[self._config.dataplane].tells_senders:
@@ -236,6 +247,10 @@ class Agent:
                 self._intercepted(sample)
             elif access is not None:
                 self._observed(sample, access)
+
+    def _packets_held(self, hold: HoldDevice) -> None:
+        for event in hold.read(self._clock.now()):
+            self._executor.handle(event)
 
     def _intercepted(self, sample: Sample) -> None:
         if sample.inner is None:

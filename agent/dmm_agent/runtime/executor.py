@@ -11,6 +11,7 @@ from dmm_agent.functions.effects import (
     Install,
     Probe,
     Record,
+    Release,
     Remove,
     Send,
     SetTimer,
@@ -20,9 +21,10 @@ from dmm_agent.functions.events import TimerFired
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.dataplane.forwarding import Failure
+    from dmm_agent.functions.base import HoldLimits
     from dmm_agent.functions.effects import Effect
     from dmm_agent.functions.events import Event, Interception
     from dmm_agent.runtime.clock import Clock
@@ -41,6 +43,10 @@ class Functions(Protocol):
     @property
     def intercepts(self) -> frozenset[Interception]:
         """Which packets they want to hear of."""
+
+    @property
+    def hold_limits(self) -> HoldLimits | None:
+        """How many packets they want to have held at most, if any."""
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""
@@ -79,6 +85,13 @@ class Messenger(Protocol):
         """Send a message."""
 
 
+class Holder(Protocol):
+    """`dmm_agent.runtime.hold_device.HoldDevice`."""
+
+    def release(self, prefix: IPv6Network) -> None:
+        """Send the packets that wait for a prefix."""
+
+
 class Executor:
     """The functions on one side, the world on the other."""
 
@@ -93,6 +106,7 @@ class Executor:
         clock: Clock,
         journal: Journal,
         counters: Counters,
+        holder: Holder | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self._functions = functions
@@ -103,6 +117,7 @@ class Executor:
         self._clock = clock
         self._journal = journal
         self._counters = counters
+        self._holder = holder
         self._recorder = recorder
 
     def handle(self, event: Event) -> None:
@@ -165,6 +180,9 @@ class Executor:
                 self._timers.set(effect)
             case CancelTimer():
                 self._timers.cancel(effect)
+            case Release(prefix):
+                if self._holder is not None:
+                    self._holder.release(prefix)
             case Tell():
                 self._report("tell", f"{effect} was meant for another function")
 

@@ -39,6 +39,7 @@ def example_world(
     mobile_nodes: int = 1,
     interception: str = "gateway",
     resolution: str = "query",
+    while_resolving: str = "triangle",
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
 ) -> World:
     """A world with so many networks, access routers in each, and mobile nodes.
@@ -54,9 +55,14 @@ def example_world(
         mobile_nodes: How many mobile nodes there are; none is attached yet.
         interception: Where packets meet an MR, as a profile says it.
         resolution: How MRs learn of locations, as a profile says it.
+        while_resolving: What packets do meanwhile, as a profile says it.
         options: Options of functions, by function.
     """
-    plan = make_plan(networks, access_routers, mobile_nodes, interception)
-    routing = {"interception": interception, "resolution": resolution, **options.get("mr", {})}
-    chosen = {**options, "mr": routing}
+    plan = make_plan(networks, access_routers, mobile_nodes, interception, while_resolving)
+    routing = {
+        "interception": interception,
+        "resolution": resolution,
+        "while_resolving": while_resolving,
+    }
+    chosen = {**options, "mr": {**routing, **options.get("mr", {})}}
     return World(plan, seed, faults, chosen, FUNCTIONS)

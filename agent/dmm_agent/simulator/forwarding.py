@@ -14,6 +14,7 @@ from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Delivery,
+    PassingRoute,
     RefusingRoute,
     Route,
     VisitorRoute,
@@ -36,6 +37,8 @@ class Outcome(Enum):
     UNREACHABLE = "unreachable"
     FILTERED = "filtered"
     LOOP = "loop"
+    HELD = "held"
+    """Waiting at the last router of its path until that knows a way."""
 
 
 @dataclass(slots=True)
@@ -193,6 +196,8 @@ class Forwarding:
             endpoint = self._better_way(here.at, tables, source, destination)
             if endpoint is not None:
                 return self._tunnel(here.at, endpoint)
+            if self._is_held(here.at, tables, source, destination):
+                return Outcome.HELD
         elif elsewhere := self._misdirected(here, source, destination):
             return elsewhere
         return self._plain(here, source, destination)
@@ -212,6 +217,22 @@ class Forwarding:
             return shortcut.endpoint
         visitor = tables.exact(VisitorRoute, source)
         return visitor.endpoint if isinstance(visitor, VisitorRoute) else None
+
+    def _is_held(
+        self, at: Router, tables: Tables, source: IPv6Address, destination: IPv6Address
+    ) -> bool:
+        """Whether a packet waits here because nothing is known of its destination yet."""
+        directory = self._plan.directory
+        home, own = directory.home_of(destination), directory.named(at.network)
+        if not self._plan.hold or home is None or home is own:
+            return False
+        below_an_mr = source in own.mobile_pool or own.mr_of(source) != own.mr
+        if at.gateway is None:
+            intercepts = not (own.access_mrs and below_an_mr)
+        else:
+            intercepts = bool(own.access_mrs)
+        passing = tables.exact(PassingRoute, destination) is not None
+        return intercepts and not passing and (self._plan.anycast or source in own.prefix)
 
     def _misdirected(
         self, here: _Arrival, source: IPv6Address, destination: IPv6Address

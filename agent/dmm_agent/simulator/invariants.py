@@ -43,6 +43,8 @@ ANSWERS: dict[type, type] = {
 }
 """Which message each answer belongs to."""
 INSPECT_EVERY_S = 1.0
+HELD_AT_MOST_S = 1.0
+"""The longest time that packets wait for an answer (`hold_s` of `mr`)."""
 ROUNDING_S = 0.001
 """Rows give remaining times in milliseconds."""
 
@@ -136,12 +138,12 @@ def none_stranded(world: World, changed: Route) -> None:
     by_home = [trace for router, trace in traces.items() if router.network == home.network]
     if all(trace.outcome is Outcome.DELIVERED for trace in by_home):
         for router, trace in traces.items():
-            if trace.outcome is not Outcome.DELIVERED:
+            if trace.outcome not in (Outcome.DELIVERED, Outcome.HELD):
                 raise AssertionError(f"from below {router.name} to {address}: {trace}")
 
 
 class Inspection:
-    """Looks at all tables: nothing outlives its lease, and nothing grows without bound."""
+    """Looks at all: nothing outlives its lease or waits for ever, nothing grows without bound."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -159,7 +161,7 @@ class Inspection:
         for tables in held.values():
             for row in tables.get("leases", []):
                 self._leased_until[row["hnp"]] = world.now + row["remaining_s"]
-        for violation in (*self._outlived(held), *self._too_many(held)):
+        for violation in (*self._outlived(held), *self._too_many(held), *self._waiting()):
             raise AssertionError(violation)
 
     def _outlived(self, held: Held) -> Iterator[str]:
@@ -177,6 +179,13 @@ class Inspection:
                 one = route.prefix.prefixlen == HNP_LENGTH
                 if one and mobile and route not in left_over and not self._is_leased(route.prefix):
                     yield f"{name} has {route}, whose lease has ended"
+
+    def _waiting(self) -> Iterator[str]:
+        """Packets that wait for longer than they may (draft, 7: RS2 with `hold`)."""
+        for (name, prefix), packets in self._world.traffic.held.items():
+            waited_s = self._world.now - packets[0].since
+            if waited_s > HELD_AT_MOST_S + ROUNDING_S:
+                yield f"a packet to {prefix} waits at {name} for {waited_s:.3f} s"
 
     def _is_leased(self, hnp: object) -> bool:
         return self._leased_until.get(str(hnp), 0.0) >= self._world.now - ROUNDING_S

@@ -41,6 +41,8 @@ class Plan:
     routers: dict[str, Router]
     anycast: bool = False
     """Whether plain routing brings packets to mobile nodes to the nearest gateway."""
+    hold: bool = False
+    """Whether packets wait for answers (`while_resolving`)."""
     by_address: dict[IPv6Address, Router] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,11 @@ class Plan:
 
 
 def make_plan(
-    networks: int, access_routers: int, mobile_nodes: int, interception: str = "gateway"
+    networks: int,
+    access_routers: int,
+    mobile_nodes: int,
+    interception: str = "gateway",
+    while_resolving: str = "triangle",
 ) -> Plan:
     """Networks in a star around a core, by the same rule as the testbed's addresses.
 
@@ -140,4 +146,10 @@ def make_plan(
         for m in range(1, mobile_nodes + 1)
     )
     directory = Directory(networks=tuple(entries))
-    return Plan(directory, MobileNodePolicy(nodes=nodes), routers, interception == "anycast")
+    return Plan(
+        directory,
+        MobileNodePolicy(nodes=nodes),
+        routers,
+        anycast=interception == "anycast",
+        hold=while_resolving == "hold",
+    )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.events import Intercepted, Interception, Observed
+from dmm_agent.functions.events import Held, Intercepted, Interception, Observed
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.simulator.forwarding import Outcome, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.events import Event
     from dmm_agent.simulator.mobile_node import MobileNodeModel
@@ -20,6 +21,15 @@ SAMPLE_EVERY_S = 1.0
 """A data plane shows a packet of a flow to its agent this often."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPacket:
+    """A packet that waits."""
+
+    since: float
+    source: IPv6Address
+    destination: IPv6Address
+
+
 class Traffic:
     """Sends packets through the routers' tables as they are at that moment."""
 
@@ -27,6 +37,8 @@ class Traffic:
         self._world = world
         self._samples: dict[tuple[str, Hashable], float] = {}
         """When a router last showed a packet of a kind to its agent."""
+        self.held: dict[tuple[str, IPv6Network], list[HeldPacket]] = {}
+        """What waits at a router for the way to a prefix to be known, oldest first."""
 
     def start(self, mn: MobileNodeModel, network: str, every_s: float) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""
@@ -82,11 +94,28 @@ class Traffic:
         for name in trace.plain:
             if self._is_intercepted(name, source, destination):
                 self._show(name, Intercepted(source, destination))
+        if trace.outcome is Outcome.HELD:
+            self._hold(trace.path[-1], source, destination)
         routers = self._world.plan.routers
         for name, by in trace.tunnelled:
             if self._is_homebound(name, by, destination):
                 self._show(name, Intercepted(source, destination, routers[by].address))
         return trace
+
+    def _hold(self, name: str, source: IPv6Address, destination: IPv6Address) -> None:
+        waiting = self.held.setdefault((name, hnp_of(destination)), [])
+        waiting.append(HeldPacket(self._world.now, source, destination))
+        if len(waiting) == 1:
+            self._show(name, Held(source, destination))
+
+    def release(self, name: str, prefix: IPv6Network) -> None:
+        """Let the packets that wait at a router for a prefix go on."""
+        for packet in self.held.pop((name, prefix), []):
+            self.send(name, packet.source, packet.destination)
+
+    def lose_held(self, name: str) -> None:
+        """The agent that kept a router's packets has died."""
+        self.held = {key: packets for key, packets in self.held.items() if key[0] != name}
 
     def _is_intercepted(self, name: str, source: IPv6Address, destination: IPv6Address) -> bool:
         """What the rules of `dmm_agent.dataplane.nftables` show of plain packets."""

@@ -15,6 +15,7 @@ from dmm_agent.functions.effects import (
     Install,
     Probe,
     Record,
+    Release,
     Remove,
     Send,
     SetTimer,
@@ -196,6 +197,7 @@ class World:
         self.nodes[router] = node = self._new_node(router)
         tables = self.tables[router]
         tables.adopt()
+        self.traffic.lose_held(router)
 
         def sweep() -> None:
             if self.nodes[router] is node:
@@ -250,6 +252,8 @@ class World:
                 self._advertise(name, effect)
             case Probe(link, target):
                 self._probe(name, link, to_all=target.is_multicast)
+            case Release(prefix):
+                self.traffic.release(name, prefix)
             case Record():
                 pass
 

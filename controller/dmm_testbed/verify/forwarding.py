@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv6Network
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.dataplane import layout as places
 from dmm_agent.dataplane.rtnetlink import TABLE_LOCAL, TABLE_MAIN
 from dmm_agent.dataplane.tunnels import TUNNELS
+from dmm_agent.functions.node import build_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +74,8 @@ def by_kernel(view: AgentView) -> set[Route]:
             found.add(Route("Delivery", prefix, row["dev"]))
         elif table == places.TABLE_CACHE and row.get("type") == "unreachable":
             found.add(Route("RefusingRoute", prefix, ""))
+        elif table == places.TABLE_HOLD and row.get("type") == "throw":
+            found.add(Route("PassingRoute", prefix, ""))
     for rule in view.kernel_rules:
         table = _table(rule)
         if rule["priority"] == places.RULE_VISITOR and table in homes:
@@ -150,14 +154,16 @@ def missing(view: AgentView, config: AgentConfig) -> Iterator[str]:
 
 
 def _layout(config: AgentConfig) -> places.Layout:
-    return places.layout(config, TUNNELS[config.dataplane], tunnel_device=0)
+    wanted = build_node(config, Random(0)).intercepts
+    return places.layout(config, TUNNELS[config.dataplane], 0, wanted)
 
 
 def _from_an_entry(row: dict[str, Any]) -> bool:
     table = _table(row)
     delivers = table == places.TABLE_BOUND and "gateway" in row
     refuses = table == places.TABLE_CACHE and row.get("type") == "unreachable"
-    return delivers or refuses or ("endpoint" in row and table in ENCAPSULATING)
+    passes = table == places.TABLE_HOLD and row.get("type") == "throw"
+    return delivers or refuses or passes or ("endpoint" in row and table in ENCAPSULATING)
 
 
 def _table(row: dict[str, Any]) -> int:

@@ -84,6 +84,7 @@ class Router:
         host: str,
         *intercepts: Interception,
         access_mrs: Sequence[Mapping[str, Any]] = (),
+        hold_device: int = 0,
     ) -> None:
         self.host = host
         described = settings(host)
@@ -92,7 +93,7 @@ class Router:
         with inside(host):
             self.netlink = Netlink()
             wanted = intercepts if "mr" in self.config.functions else ()
-            self.forwarding = bring_up(self.config, self.netlink, frozenset(wanted))
+            self.forwarding = bring_up(self.config, self.netlink, frozenset(wanted), hold_device)
 
     def install(self, *routes: Route) -> None:
         """Install routes; the kernel must take all of them."""

@@ -16,6 +16,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Delivery,
     Install,
+    PassingRoute,
     RefusingRoute,
     Remove,
     VisitorRoute,
@@ -64,7 +65,7 @@ def leads_to(route: effects.Route) -> str:
     match route:
         case Delivery(link=link):
             return link
-        case RefusingRoute():
+        case RefusingRoute() | PassingRoute():
             return ""
         case _:
             return str(route.endpoint)

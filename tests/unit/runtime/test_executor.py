@@ -44,6 +44,7 @@ class World:
     """Functions, data plane, access links and peers that note what happens to them."""
 
     intercepts: frozenset[Interception] = frozenset()
+    hold_limits = None
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer
