@@ -236,6 +236,18 @@ class TestPlaybooks:
         assert sentence in " ".join(refused.output.split())
 
 
+RESTARTS = {"namespace": 10, "vagrant": 2}
+
+
+class TestAgents:
+    def test_one_answers_from_the_moment_its_start_is_done(self, lab: Lab) -> None:
+        """What it forwards is in place by then."""
+        host = lab.host(list(lab.machines(Role.ACCESS_ROUTER))[-1])
+        for _ in range(RESTARTS[lab.kind]):
+            host.check_output("service dmm-agent restart")
+            host.check_output("dmmctl status")
+
+
 def first(lab: Lab, role: Role) -> str:
     """Name of the first machine with a role."""
     return next(iter(lab.machines(role)))
