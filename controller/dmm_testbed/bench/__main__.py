@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,16 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dmm_testbed.bench import floors, handovers, provisioning, speed
+from dmm_testbed.bench import (
+    first_packets,
+    floors,
+    handovers,
+    lookups,
+    provisioning,
+    speed,
+    steering,
+)
+from dmm_testbed.bench.away import leave_home
 from dmm_testbed.bench.figures import BenchError, Computer, Figures
 from dmm_testbed.bench.itinerary import itinerary
 from dmm_testbed.bench.table import print_figures
@@ -26,7 +36,8 @@ from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
-    from dmm_testbed.bench.figures import Handovers
+    from dmm_testbed.bench.away import Ways
+    from dmm_testbed.bench.figures import FirstPacket, Handovers, Steering
     from dmm_testbed.bench.handovers import Moved
     from dmm_testbed.bench.itinerary import Itinerary, Kind
     from dmm_testbed.topology import Topology
@@ -35,6 +46,7 @@ EXIT_TROUBLE, EXIT_INTERRUPTED = 3, 130
 LONGEST_LAB_NAME = 16
 SUFFIX = "-bench"
 KINDS: tuple[Kind, ...] = ("away", "home", "within")
+HOLDING_PROFILE = "gateway-query-hold"
 
 
 def bench(
@@ -101,6 +113,8 @@ class _Run:
         profile = load_profile(Path("inventory/profiles") / f"{self.profile}.yml")
         plan = itinerary(self.topology, profile, moves)
         lab = provisioning.Lab(name, self.topology_file, self.profile, Path("build/bench"))
+        steered: Steering | None = None
+        first: list[FirstPacket] = []
         with self.progress:
             try:
                 made = None
@@ -110,12 +124,18 @@ class _Run:
                 travelled = self._travel(name, plan, rate, stay)
                 found = self._summarise(name, plan, travelled)
                 traffic = handovers.traffic(plan, rate, travelled)
+                if not running and first_packets.can_be_measured(profile):
+                    ways = leave_home(NamespaceRunner(name), self.topology, plan)
+                    first.append(self._first_packets(name, ways, self.profile))
+                    steered = steering.measure(NamespaceRunner(name), ways, self._say)
             finally:
                 if not running:
                     self._say("taking the lab away")
                     lab.play("destroy")
-            self._say("simulator and wire format")
-            fast = speed.measure()
+            if steered is not None and self.profile != HOLDING_PROFILE:
+                first.append(self._first_packets_held(lab, plan))
+            self._say("simulator, wire format and lookups")
+            fast, looked_up = speed.measure(), lookups.measure()
         return Figures(
             topology=self.topology.name,
             profile=self.profile,
@@ -131,6 +151,9 @@ class _Run:
             traffic=traffic,
             handovers=found,
             speed=fast,
+            lookups=looked_up,
+            steering=steered,
+            first_packets=tuple(first),
         )
 
     def _travel(self, name: str, plan: Itinerary, rate: float, stay: float) -> list[Moved]:
@@ -156,6 +179,22 @@ class _Run:
             for kind in KINDS
             if any(one.leg.kind == kind for one in made)
         )
+
+    def _first_packets(self, name: str, ways: Ways, profile: str) -> FirstPacket:
+        self._say(f"first packets, {profile}")
+        return first_packets.measure(NamespaceRunner(name), ways, profile)
+
+    def _first_packets_held(self, lab: provisioning.Lab, plan: Itinerary) -> FirstPacket:
+        """The same on a lab whose MRs hold packets."""
+        holding = replace(lab, profile=HOLDING_PROFILE)
+        self._say(f"making the lab, {HOLDING_PROFILE}")
+        try:
+            holding.play("site")
+            ways = leave_home(NamespaceRunner(lab.name), self.topology, plan)
+            return self._first_packets(lab.name, ways, HOLDING_PROFILE)
+        finally:
+            self._say("taking the lab away")
+            holding.play("destroy")
 
     def _say(self, line: str) -> None:
         self.progress.console.print(line, highlight=False)

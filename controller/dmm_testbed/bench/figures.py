@@ -144,6 +144,66 @@ class Speed(_Record):
     decode: Rate
 
 
+class Lookup(_Record):
+    """How fast one side of a query goes, against its messages alone."""
+
+    rate: Rate
+    floor: Rate
+    """Both messages encoded and decoded, and nothing else done."""
+    ratio: FiniteFloat
+    """Rate over floor."""
+
+
+def lookup(rate: Rate, floor: Rate) -> Lookup:
+    """A rate against its floor."""
+    return Lookup(rate=rate, floor=floor, ratio=rate.per_s / floor.per_s)
+
+
+class Lookups(_Record):
+    """Locations looked up a second: one process, one core."""
+
+    bindings: Count
+    lm: Lookup
+    """Queries that an LM answers, octets to octets."""
+    mr: Lookup
+    """Destinations that an MR resolves: packet, query, answer, route."""
+    mr_cached: Rate
+    """Sampled packets to destinations that it knows."""
+
+
+class Throughput(_Record):
+    """The same traffic by plain routing and on a steered path, in turn."""
+
+    plain_per_s: FiniteFloat
+    steered_per_s: FiniteFloat
+    ratio: FiniteFloat
+    """Steered over plain, median of the rounds."""
+
+
+class Steering(_Record):
+    """Routes that steer packets: how fast they come, and what they cost once they are there."""
+
+    prefixes: Count
+    installs_batched: Rate
+    """In one exchange with the kernel, as one event's effects are."""
+    installs_single: Rate
+    """One at a time."""
+    batching_ratio: FiniteFloat
+    tcp_octets: Throughput
+    """Octets of one TCP session, in large pieces."""
+    tcp_target: FiniteFloat = 0.9
+    udp_datagrams: Throughput
+    """UDP datagrams of 64 octets that arrive."""
+
+
+class FirstPacket(_Record):
+    """Round trips of the first packet to a node that its sender's MR knows nothing of."""
+
+    profile: str
+    first_ms: Spread
+    """Against the round trip once the way is known."""
+
+
 class Figures(_Record):
     """One run of the benchmark."""
 
@@ -159,3 +219,8 @@ class Figures(_Record):
     traffic: Traffic
     handovers: tuple[Handovers, ...]
     speed: Speed
+    lookups: Lookups
+    steering: Steering | None = None
+    """Null when a lab that ran already was used, or gateways do not ask."""
+    first_packets: tuple[FirstPacket, ...] = ()
+    """With the profile itself, and with the one that holds packets; none as above."""

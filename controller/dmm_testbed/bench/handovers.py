@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from dmm_testbed.bench import floors
+from dmm_testbed.bench.away import address_of
 from dmm_testbed.bench.figures import Floor, Handovers, Traffic, spread
 from dmm_testbed.measure.capture import Capture
 from dmm_testbed.measure.errors import MeasuringError
@@ -169,8 +170,7 @@ class Mover:
         )
 
     def _address(self, host: str) -> str:
-        machine = self.topology.machines[host]
-        return str(machine.loopback or machine.interfaces[0].addresses[0].ip)
+        return address_of(self.topology.machines[host])
 
 
 def _measure(

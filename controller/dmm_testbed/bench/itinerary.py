@@ -43,6 +43,8 @@ class Itinerary:
     correspondent: str
     correspondent_anchor: str
     """Who learns where the node is, to send to it directly."""
+    visited_anchor: str
+    """Whom that one then sends to."""
     tours: tuple[Tour, ...]
 
 
@@ -80,6 +82,7 @@ def itinerary(topology: Topology, profile: Profile, moves: int) -> Itinerary:
         mobile.attach,
         correspondent.name,
         anchors[correspondent.network.name],
+        anchors[visited[0].network.name],
         tuple(tours),
     )
 

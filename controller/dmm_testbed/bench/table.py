@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dmm_testbed.bench.figures import Figures, Handovers, Provisioning, Rate, Spread
+    from dmm_testbed.bench.figures import (
+        Figures,
+        Handovers,
+        Lookup,
+        Lookups,
+        Provisioning,
+        Rate,
+        Spread,
+        Steering,
+    )
 
 NOTHING = "-"
 TITLES = {
@@ -33,7 +42,12 @@ def print_figures(figures: Figures, console: Console) -> None:
         style="dim",
         highlight=False,
     )
+    if figures.first_packets:
+        console.print(_first_packets(figures))
+    if figures.steering:
+        console.print(_steering(figures.steering))
     console.print(_speed(figures))
+    console.print(_lookups(figures.lookups))
     computer = figures.computer
     console.print(
         f"{computer.cores} cores, kernel {computer.kernel}, load {computer.load_before:.1f} before "
@@ -103,6 +117,43 @@ def _speed(figures: Figures) -> Table:
     row("events handled in the simulator", figures.speed.simulator_events)
     row("mobility messages encoded", figures.speed.encode)
     row("mobility messages decoded", figures.speed.decode)
+    return table
+
+
+def _first_packets(figures: Figures) -> Table:
+    table = _table("first packet to a node away", "median", "max", "later", "ratio", "unseen")
+    for found in figures.first_packets:
+        table.add_row(f"  round trip, ms: {found.profile}", *_cells(found.first_ms))
+    return table
+
+
+def _steering(found: Steering) -> Table:
+    table = _table(
+        f"{found.prefixes:,} steered prefixes", "a second", "against", "ratio", "expected"
+    )
+
+    def row(name: str, one: float, other: float, ratio: float, expected: str = "") -> None:
+        table.add_row(name, f"{one:,.0f}", f"{other:,.0f}", f"{ratio:.2f}", expected)
+
+    installs = found.installs_batched.per_s, found.installs_single.per_s
+    row("routes installed at once, against singly", *installs, found.batching_ratio)
+    tcp, udp = found.tcp_octets, found.udp_datagrams
+    mega = tcp.steered_per_s / 1e6, tcp.plain_per_s / 1e6
+    target = f"≥ {found.tcp_target:.1f}"
+    row("TCP, megabytes, against plain routing", *mega, tcp.ratio, target)
+    row("UDP, datagrams of 64 octets", udp.steered_per_s, udp.plain_per_s, udp.ratio)
+    return table
+
+
+def _lookups(found: Lookups) -> Table:
+    table = _table("locations looked up, one core", "a second", "messages alone", "ratio")
+
+    def row(name: str, one: Lookup) -> None:
+        table.add_row(name, f"{one.rate.per_s:,.0f}", f"{one.floor.per_s:,.0f}", f"{one.ratio:.2f}")
+
+    row("queries answered by an LM", found.lm)
+    row("destinations resolved by an MR", found.mr)
+    table.add_row("packets to known destinations, at an MR", f"{found.mr_cached.per_s:,.0f}")
     return table
 
 
