@@ -16,8 +16,12 @@ from pydantic import (
     model_validator,
 )
 
+from dmm_agent.dataplane.locators import distinguished
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+LOCATOR_LENGTH = 32
 
 DataPlane = Literal["seg6", "ip6tnl"]
 """How a host tunnels: by segment routing attached to routes, or by a tunnel device."""
@@ -55,6 +59,9 @@ class NetworkEntry(_Strict):
     access_mrs: tuple[AccessEntry, ...] = ()
     """Access routers whose own MR serves the hosts below them, where the profile has it so."""
 
+    locators: IPv6Network | None = None
+    """Where packets are rewritten: the /32 whose addresses `mr` turns into those of visitors."""
+
     @model_validator(mode="after")
     def _pool_is_inside(self) -> Self:
         if not self.mobile_pool.subnet_of(self.prefix):
@@ -80,6 +87,22 @@ class Directory(_Strict):
     """Which network owns which addresses, and who serves it."""
 
     networks: tuple[NetworkEntry, ...]
+
+    @model_validator(mode="after")
+    def _locators_fit(self) -> Self:
+        with_locators = [network for network in self.networks if network.locators is not None]
+        for network in with_locators:
+            if network.locators is not None and network.locators.prefixlen != LOCATOR_LENGTH:
+                raise ValueError(
+                    f"expected locators of {network.network} to be a /{LOCATOR_LENGTH}, "
+                    f"got {network.locators}"
+                )
+        if with_locators and not distinguished(tuple(n.prefix for n in self.networks)):
+            raise ValueError(
+                "expected networks whose prefixes differ in the sum of their first three "
+                "16-bit words, or locators cannot tell them apart"
+            )
+        return self
 
     def home_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network whose mobile pool holds the address or prefix, if any."""

@@ -17,7 +17,6 @@ from dmm_agent.dataplane.rtnetlink import (
     RTM_DELRULE,
     RTM_GETROUTE,
     RTM_GETRULE,
-    Encapsulate,
     KernelRoute,
     Pass,
     Refuse,
@@ -47,10 +46,11 @@ from dmm_agent.functions.effects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from ipaddress import IPv6Address
 
     from dmm_agent.dataplane.netlink import Netlink, Request
+    from dmm_agent.dataplane.steering import Steering
 
 DEFAULT = IPv6Network("::/0")
 
@@ -89,11 +89,11 @@ class Forwarding:
         self,
         netlink: Netlink,
         own_prefix: IPv6Network,
-        encapsulate: Callable[[IPv6Address], Encapsulate],
+        steering: Steering,
     ) -> None:
         self._netlink = netlink
         self._own_prefix = own_prefix
-        self._encapsulate = encapsulate
+        self._steering = steering
         self._visitors: dict[IPv6Network, VisitorRoute] = {}
         self._visitor_tables: dict[IPv6Address, int] = {}
         self._adopted: dict[Identity, Route] = {}
@@ -110,9 +110,10 @@ class Forwarding:
         routes, rules = own_routes(self._netlink), own_rules(self._netlink)
         self._netlink.transact([*map(put_route, self._tunnelled_as_we_do(routes))])
         for route in routes:
-            if _is_visitor_default(route) and isinstance(route.target, Encapsulate):
-                self._visitor_tables[route.target.endpoint] = route.table
-        for found in _as_functions_see(routes, rules):
+            endpoint = self._steering.endpoint(route.target)
+            if _is_visitor_default(route) and endpoint is not None:
+                self._visitor_tables[endpoint] = route.table
+        for found in self._as_functions_see(routes, rules):
             self._adopted[type(found), found.prefix] = found
             if isinstance(found, VisitorRoute):
                 self._adopt_visitor(found)
@@ -120,10 +121,12 @@ class Forwarding:
 
     def _tunnelled_as_we_do(self, routes: Iterable[KernelRoute]) -> Iterator[KernelRoute]:
         for route in routes:
-            if isinstance(route.target, Encapsulate):
-                ours = self._encapsulate(route.target.endpoint)
-                if route.target != ours:
-                    yield replace(route, target=ours)
+            endpoint = self._steering.endpoint(route.target)
+            if endpoint is not None:
+                anywhere = _is_visitor_default(route) or route.table == places.TABLE_HOMES
+                way = self._steering.to_anywhere if anywhere else self._steering.to
+                if route.target != way(endpoint):
+                    yield replace(route, target=way(endpoint))
 
     def _adopt_visitor(self, found: VisitorRoute) -> None:
         """Of two rules for one prefix the later is the newer: an agent died changing them."""
@@ -185,14 +188,17 @@ class Forwarding:
             case PassingRoute():
                 return Pass()
             case _:
-                return self._encapsulate(route.endpoint)
+                return self._steering.to(route.endpoint)
 
     def _install_visitor(self, route: VisitorRoute) -> Iterator[Request]:
         table = self._visitor_tables.get(route.endpoint)
         if table is None:
             table = self._visitor_tables[route.endpoint] = self._free_table()
         yield put_route(KernelRoute(table, self._own_prefix, Pass()))
-        yield put_route(KernelRoute(table, DEFAULT, self._encapsulate(route.endpoint)))
+        anywhere = self._steering.to_anywhere(route.endpoint)
+        yield put_route(KernelRoute(table, DEFAULT, anywhere))
+        for prefix in self._steering.known:
+            yield put_route(KernelRoute(table, prefix, self._steering.to(route.endpoint)))
         yield add_rule(_visitor_rule(route.prefix, table))
         before = self._visitors.get(route.prefix)
         self._visitors[route.prefix] = route
@@ -209,7 +215,7 @@ class Forwarding:
         yield delete_rule(_visitor_rule(prefix, table))
         if all(visitor.endpoint != endpoint for visitor in self._visitors.values()):
             del self._visitor_tables[endpoint]
-            for leftover in (DEFAULT, self._own_prefix):
+            for leftover in (DEFAULT, self._own_prefix, *self._steering.known):
                 yield delete_route(table, leftover, DEFAULT_METRIC)
 
     def _free_table(self) -> int:
@@ -225,7 +231,7 @@ class Forwarding:
         Raises:
             NetlinkError: the kernel does not list its routes or rules.
         """
-        found = _as_functions_see(own_routes(self._netlink), own_rules(self._netlink))
+        found = self._as_functions_see(own_routes(self._netlink), own_rules(self._netlink))
         rows = [
             {"kind": type(route).__name__}
             | {key: str(value) for key, value in asdict(route).items()}
@@ -233,6 +239,39 @@ class Forwarding:
             for route in found
         ]
         return sorted(rows, key=lambda row: (row["kind"], row["prefix"]))
+
+    def _as_functions_see(
+        self, routes: Iterable[KernelRoute], rules: Iterable[Rule]
+    ) -> list[Route]:
+        """Turn kernel state back into the routes that functions installed."""
+        seen: list[Route] = []
+        homes: dict[int, IPv6Address] = {}
+        for route in routes:
+            endpoint = self._steering.endpoint(route.target)
+            if endpoint is not None and _is_visitor_default(route):
+                homes[route.table] = endpoint
+            elif endpoint is not None:
+                seen += [
+                    kind(route.prefix, endpoint)
+                    for kind in (BindingRoute, CacheRoute, VisitorShortcut)
+                    if _PLACES[kind] == (route.table, route.metric)
+                ]
+            else:
+                seen += _without_endpoint(route)
+        for rule in rules:
+            if rule.priority == places.RULE_VISITOR and rule.source and rule.table in homes:
+                seen.append(VisitorRoute(rule.source, homes[rule.table]))
+        return seen
+
+
+def _without_endpoint(route: KernelRoute) -> Iterator[Route]:
+    match route.target:
+        case Via(interface, gateway) if route.table == places.TABLE_BOUND:
+            yield Delivery(route.prefix, _interface_name(interface), gateway)
+        case Refuse() if route.table == places.TABLE_CACHE:
+            yield RefusingRoute(route.prefix)
+        case Pass() if route.table == places.TABLE_HOLD:
+            yield PassingRoute(route.prefix)
 
 
 class _NoTableLeftError(Exception):
@@ -265,32 +304,6 @@ def own_rules(netlink: Netlink) -> list[Rule]:
     """Every rule of our protocol."""
     rules = map(decode_rule, netlink.dump(RTM_GETRULE, rule_dump_header()))
     return [rule for rule in rules if rule.protocol == PROTOCOL]
-
-
-def _as_functions_see(routes: Iterable[KernelRoute], rules: Iterable[Rule]) -> list[Route]:
-    """Turn kernel state back into the routes that functions installed."""
-    seen: list[Route] = []
-    homes: dict[int, IPv6Address] = {}
-    for route in routes:
-        match route.target:
-            case Encapsulate(endpoint) if _is_visitor_default(route):
-                homes[route.table] = endpoint
-            case Encapsulate(endpoint):
-                seen += [
-                    kind(route.prefix, endpoint)
-                    for kind in (BindingRoute, CacheRoute, VisitorShortcut)
-                    if _PLACES[kind] == (route.table, route.metric)
-                ]
-            case Via(interface, gateway) if route.table == places.TABLE_BOUND:
-                seen.append(Delivery(route.prefix, _interface_name(interface), gateway))
-            case Refuse() if route.table == places.TABLE_CACHE:
-                seen.append(RefusingRoute(route.prefix))
-            case Pass() if route.table == places.TABLE_HOLD:
-                seen.append(PassingRoute(route.prefix))
-    for rule in rules:
-        if rule.priority == places.RULE_VISITOR and rule.source and rule.table in homes:
-            seen.append(VisitorRoute(rule.source, homes[rule.table]))
-    return seen
 
 
 def _interface_name(index: int) -> str:

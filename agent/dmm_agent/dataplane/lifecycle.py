@@ -7,7 +7,6 @@ import fcntl
 import logging
 import socket
 import struct
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,19 +22,23 @@ from dmm_agent.dataplane.layout import (
     TABLE_SHORTCUT,
     layout,
 )
+from dmm_agent.dataplane.rewriting import ENTRANCE, EXIT, next_hops, standing_routes
 from dmm_agent.dataplane.rtnetlink import (
     RTM_GETRULE,
     Pass,
     add_rule,
+    add_veth,
     decode_rule,
     delete_link,
     delete_route,
     delete_rule,
+    put_neighbour,
     put_route,
     rule_dump_header,
     set_link_unnumbered,
     set_link_up,
 )
+from dmm_agent.dataplane.steering import steering
 from dmm_agent.dataplane.tunnels import (
     CONF,
     OUTER_HEADER_BYTES,
@@ -66,6 +69,8 @@ def bring_up(
     netlink: Netlink,
     intercepts: frozenset[Interception],
     hold_device: int = 0,
+    *,
+    rewrites: bool = False,
 ) -> Forwarding:
     """Prepare the host for forwarding, keep what already forwards, and adopt it.
 
@@ -74,6 +79,7 @@ def bring_up(
         netlink: the way to its kernel.
         intercepts: which packets its functions want to see, or to have held.
         hold_device: interface index of the device that held packets are routed to.
+        rewrites: whether its functions want packets rewritten instead of tunnelled.
 
     Raises:
         DataplaneError: something that is needed is missing.
@@ -88,14 +94,19 @@ def bring_up(
     if hold_device:
         up = [set_link_unnumbered(hold_device), set_link_up(hold_device, LARGEST_MTU)]
         _require(netlink, up)
+    entrance = _rewriting_device(netlink, config) if rewrites else 0
     plan = layout(config, tunnel, device, intercepts, hold_device)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
-    nftables.load(nftables.ruleset(config, tunnel, intercepts))
-    encapsulate = partial(tunnel.encapsulate, own=config.address, device=device)
-    forwarding = Forwarding(netlink, plan.own_prefix, encapsulate)
+    if rewrites:
+        _require(netlink, [put_route(route) for route in standing_routes(config, entrance)])
+    nftables.load(nftables.ruleset(config, tunnel, intercepts, rewrites=rewrites))
+    ways = steering(config, tunnel, device, entrance)
+    forwarding = Forwarding(netlink, plan.own_prefix, ways)
     forwarding.adopt()
     _dismantle(netlink, [other for other in TUNNELS.values() if other is not tunnel])
+    if not rewrites:
+        _delete_device(netlink, ENTRANCE)
     return forwarding
 
 
@@ -134,16 +145,35 @@ def take_down(netlink: Netlink) -> None:
     netlink.transact([delete_rule(rule) for rule in own_rules(netlink)])
     netlink.transact([delete_route(r.table, r.prefix, r.metric) for r in own_routes(netlink)])
     _dismantle(netlink, TUNNELS.values())
+    _delete_device(netlink, ENTRANCE)
     nftables.unload()
 
 
 def _dismantle(netlink: Netlink, tunnels: Iterable[Tunnel]) -> None:
     """Take away what ways to tunnel left on the host beside routes and rules."""
     for tunnel in tunnels:
-        device = _index_of(tunnel.device)
-        if device is not None:
+        if _index_of(tunnel.device) is not None:
             tunnel.close()
-            netlink.transact([delete_link(device)])
+            _delete_device(netlink, tunnel.device)
+
+
+def _delete_device(netlink: Netlink, name: str) -> None:
+    device = _index_of(name)
+    if device is not None:
+        netlink.transact([delete_link(device)])
+
+
+def _rewriting_device(netlink: Netlink, config: AgentConfig) -> int:
+    """The interface that routes lead to whose packets are rewritten."""
+    if _index_of(ENTRANCE) is None:
+        _require(netlink, [add_veth(ENTRANCE, EXIT)])
+    ends = [index for index in map(_index_of, (ENTRANCE, EXIT)) if index is not None]
+    for index in ends:
+        _require(netlink, [set_link_unnumbered(index), set_link_up(index, LARGEST_MTU)])
+    entrance = ends[0]
+    hops = next_hops(config)
+    _require(netlink, [put_neighbour(entrance, hop.address, hop.link_layer) for hop in hops])
+    return entrance
 
 
 def all_rules(netlink: Netlink) -> list[Rule]:

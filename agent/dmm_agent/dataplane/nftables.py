@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+from dmm_agent.dataplane import rewriting
 from dmm_agent.dataplane.layout import (
     IP_PROTOCOL_IPV6,
     MARK_HELD,
@@ -43,9 +44,17 @@ class NftablesError(Exception):
     """`nft` is missing or refused our rules."""
 
 
-def ruleset(config: AgentConfig, tunnel: Tunnel, intercepts: frozenset[Interception]) -> str:
+def ruleset(
+    config: AgentConfig,
+    tunnel: Tunnel,
+    intercepts: frozenset[Interception],
+    *,
+    rewrites: bool = False,
+) -> str:
     """The whole table as input for `nft -f -`, which replaces an older one in one transaction."""
     rules = [*_trust_rules(config), *tunnel.guards(config.address)]
+    if rewrites:
+        rules += rewriting.prerouting(config)
     if config.access_links:
         rules += _access_rules(config)
     if Interception.HELD in intercepts:
@@ -59,6 +68,7 @@ table ip6 {TABLE}
 delete table ip6 {TABLE}
 table ip6 {TABLE} {{
 {"".join(_sets(config, intercepts))}\
+{rewriting.definitions(config) if rewrites else ""}\
   chain prerouting {{
     type filter hook prerouting priority mangle
 {body}

@@ -62,7 +62,11 @@ LINKS = (
     ("gw3", "ar3", "2001:db8:3:2::"),
 )
 ROUTES = {
-    "core": [f"2001:db8:{n}::/48 via 2001:db8:{n}:1::2" for n in (1, 2, 3)],
+    "core": [
+        f"{prefix} via 2001:db8:{n}:1::2"
+        for n in (1, 2, 3)
+        for prefix in (f"2001:db8:{n}::/48", f"3fff:{n}::/32")
+    ],
     "gw1": [
         "default via 2001:db8:1:1::1",
         f"{ADDRESS['ar1']} via 2001:db8:1:2::2",
@@ -82,9 +86,9 @@ SOURCE_FILTER = """
 table ip6 bcp38 {
   chain forward {
     type filter hook forward priority filter
-    iifname "gw1" ip6 saddr != 2001:db8:1::/48 drop
-    iifname "gw2" ip6 saddr != 2001:db8:2::/48 drop
-    iifname "gw3" ip6 saddr != 2001:db8:3::/48 drop
+    iifname "gw1" ip6 saddr != { 2001:db8:1::/48, 3fff:1::/32 } drop
+    iifname "gw2" ip6 saddr != { 2001:db8:2::/48, 3fff:2::/32 } drop
+    iifname "gw3" ip6 saddr != { 2001:db8:3::/48, 3fff:3::/32 } drop
   }
 }
 """

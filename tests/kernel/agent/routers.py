@@ -85,15 +85,21 @@ class Router:
         *intercepts: Interception,
         access_mrs: Sequence[Mapping[str, Any]] = (),
         hold_device: int = 0,
+        rewrites: bool = False,
     ) -> None:
         self.host = host
         described = settings(host)
+        if rewrites:
+            for number, network in enumerate(described["directory"]["networks"], start=1):
+                network["locators"] = f"3fff:{number:x}::/32"
         described["directory"]["networks"][0]["access_mrs"] = access_mrs
         self.config = AgentConfig.model_validate(described)
         with inside(host):
             self.netlink = Netlink()
             wanted = intercepts if "mr" in self.config.functions else ()
-            self.forwarding = bring_up(self.config, self.netlink, frozenset(wanted), hold_device)
+            self.forwarding = bring_up(
+                self.config, self.netlink, frozenset(wanted), hold_device, rewrites=rewrites
+            )
 
     def install(self, *routes: Route) -> None:
         """Install routes; the kernel must take all of them."""

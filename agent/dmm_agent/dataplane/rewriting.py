@@ -1,0 +1,152 @@
+"""Rewriting instead of tunnelling: which packets get locators, and lose them (draft, 7).
+
+A route through the first of two joined interfaces says by its next hop at whose network the packet
+is to arrive; the next hop's link-layer address tells nftables on the other interface, which puts
+the locators in, and the packet is routed once more. No router needs state of a node for it: all
+that nftables knows follows from the directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+from dmm_agent.dataplane.layout import TABLE_CACHE, tunnel_mark
+from dmm_agent.dataplane.locators import TRANSLATED_BITS, translations
+from dmm_agent.dataplane.rtnetlink import KernelRoute, Via
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from ipaddress import IPv6Network
+
+    from dmm_agent.config import AgentConfig, NetworkEntry
+
+ENTRANCE, EXIT = "dmm-rw0", "dmm-rw1"
+"""Routes lead to the one; from the other packets come back."""
+
+_SOURCE, _DESTINATION = f"@nh,64,{TRANSLATED_BITS}", f"@nh,192,{TRANSLATED_BITS}"
+_INNER_SOURCE, _INNER_DESTINATION = f"@th,128,{TRANSLATED_BITS}", f"@th,256,{TRANSLATED_BITS}"
+"""Of the packet that an ICMPv6 error is about, behind eight octets of the error's own."""
+_ERRORS = "{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """What stands for a network behind the entrance."""
+
+    network: NetworkEntry
+    address: IPv6Address
+    link_layer: str
+
+
+def next_hops(config: AgentConfig) -> Iterator[NextHop]:
+    """One for each network with locators, our own included.
+
+    Link-layer addresses are multicast: the kernel drops a unicast frame that is not for it before
+    nftables sees the packet.
+    """
+    for number, network in enumerate(config.directory.networks, start=1):
+        if network.locators is not None:
+            address = IPv6Address(int(IPv6Address("fe80::1:0")) + number)
+            link_layer = f"33:33:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
+            yield NextHop(network, address, link_layer)
+
+
+def standing_routes(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:
+    """Errors of our own about packets that have our locators lead back to who sent them."""
+    for hop in next_hops(config):
+        if hop.network.network == config.network and hop.network.locators is not None:
+            yield KernelRoute(TABLE_CACHE, hop.network.locators, Via(entrance, hop.address))
+
+
+# nftables
+
+
+def definitions(config: AgentConfig) -> str:
+    """Maps and chains of the agent's table."""
+    own = config.directory.named(config.network)
+    found = list(translations(config.directory))
+    hops = {hop.network.network: hop.link_layer for hop in next_hops(config)}
+    put_in = [
+        f"{hops[t.at.network]} . {t.home:#x} : {t.locator:#x}" for t in found if t.at is not own
+    ]
+    own_ones = [f"{t.home:#x} : {t.locator:#x}" for t in found if t.at is own]
+    taken_out = [f"{t.locator:#x} : {t.home:#x}" for t in found]
+    marks = [
+        f"{prefix} : {tunnel_mark(position):#x}"
+        for position, network in enumerate(config.directory.networks)
+        for prefix in (network.prefix, network.locators)
+        if prefix is not None and network is not own
+    ]
+    return "".join(
+        (
+            _map("locators_there", f"ether daddr . {_DESTINATION}", _DESTINATION, put_in),
+            _map("locators_here", _SOURCE, _SOURCE, own_ones),
+            *(
+                _map(name, field, field, taken_out)
+                for name, field in (
+                    ("sources", _SOURCE),
+                    ("destinations", _DESTINATION),
+                    ("inner_sources", _INNER_SOURCE),
+                    ("inner_destinations", _INNER_DESTINATION),
+                )
+            ),
+            _chain(
+                "put_locators_in",
+                f"{_DESTINATION} set ether daddr . {_DESTINATION} map @locators_there",
+                f"{_SOURCE} set {_SOURCE} map @locators_here",
+            ),
+            _chain(
+                "take_locators_out",
+                f"meta mark set ip6 saddr map {_braces(marks)}",
+                f"{_DESTINATION} set {_DESTINATION} map @destinations",
+                f"{_SOURCE} set {_SOURCE} map @sources",
+            ),
+            _chain(
+                "take_out_of_errors",
+                f"{_INNER_SOURCE} set {_INNER_SOURCE} map @inner_sources",
+                f"{_INNER_DESTINATION} set {_INNER_DESTINATION} map @inner_destinations",
+            ),
+            _chain(
+                "output",
+                "type filter hook output priority mangle",
+                f"icmpv6 type {_ERRORS} jump take_out_of_errors",
+            ),
+        )
+    )
+
+
+def prerouting(config: AgentConfig) -> list[str]:
+    """Which packets these chains see."""
+    own = config.directory.named(config.network)
+    locators = _braces(_locators(config.directory.networks))
+    outside = _braces(f'"{name}"' for name in (*config.uplinks, EXIT))
+    return [
+        # Only mobility routers write locators, and they are outside.
+        f"iifname != {outside} ip6 saddr {locators} counter drop",
+        f"iifname != {outside} ip6 daddr {locators} counter drop",
+        f'iifname "{EXIT}" meta pkttype set host',
+        f"ip6 daddr {_braces((own.prefix, own.locators))} icmpv6 type {_ERRORS} "
+        "jump take_out_of_errors",
+        f"ip6 daddr {own.locators} jump take_locators_out",
+        f"ip6 daddr {own.prefix} ip6 saddr {locators} jump take_locators_out",
+        f'iifname "{EXIT}" meta mark 0 jump put_locators_in',
+    ]
+
+
+def _locators(networks: Iterable[NetworkEntry]) -> Iterator[IPv6Network]:
+    return (network.locators for network in networks if network.locators is not None)
+
+
+def _map(name: str, key: str, data: str, elements: list[str]) -> str:
+    body = f"    elements = {_braces(elements)}\n" if elements else ""
+    return f"  map {name} {{\n    typeof {key} : {data}\n{body}  }}\n"
+
+
+def _chain(name: str, *rules: str) -> str:
+    return f"  chain {name} {{\n" + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
+
+
+def _braces(values: Iterable[object]) -> str:
+    return "{ " + ", ".join(str(value) for value in values) + " }"
