@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmm_agent.dataplane.entrance import next_hops
 from dmm_agent.dataplane.rtnetlink import (
     KERNEL_PROTOCOL,
     TABLE_LOCAL,
@@ -88,8 +89,18 @@ def layout(
     tunnel_device: int,
     intercepts: frozenset[Interception] = frozenset(),
     hold_device: int = 0,
+    entrance: int = 0,
 ) -> Layout:
-    """The rules and routes that a host needs before the first mobile node comes."""
+    """The rules and routes that a host needs before the first mobile node comes.
+
+    Args:
+        config: what the host is, and whom it serves.
+        tunnel: how it tunnels.
+        tunnel_device: interface index of what that needs.
+        intercepts: which packets its functions want to see, or to have held.
+        hold_device: index of the interface by which packets leave to wait.
+        entrance: index of the one by which they leave to be rewritten; 0: none do.
+    """
     holds = Interception.HELD in intercepts
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
@@ -123,12 +134,20 @@ def layout(
                 for n in others
                 if holds
             ),
+            *(_own_locators(config, entrance) if entrance else ()),
         ),
         own_prefix=own.prefix,
     )
 
 
 _HOLD_RULE = (Rule(RULE_HOLD, table=TABLE_HOLD, mark=MARK_HELD, mark_mask=MARK_HELD | MARK_MASK),)
+
+
+def _own_locators(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:
+    """Our own errors about packets that have our locators lead back to who sent them."""
+    for hop in next_hops(config):
+        if hop.network.network == config.network and hop.network.locators is not None:
+            yield KernelRoute(TABLE_CACHE, hop.network.locators, Via(entrance, hop.address))
 
 
 def _home_router_rules(config: AgentConfig, own: NetworkEntry) -> tuple[Rule, ...]:

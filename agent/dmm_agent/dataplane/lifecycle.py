@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane import nftables
+from dmm_agent.dataplane.entrance import ENTRANCE, EXIT, next_hops
 from dmm_agent.dataplane.forwarding import Forwarding, own_routes, own_rules
 from dmm_agent.dataplane.layout import (
     FIRST_VISITOR_TABLE,
@@ -22,7 +23,6 @@ from dmm_agent.dataplane.layout import (
     TABLE_SHORTCUT,
     layout,
 )
-from dmm_agent.dataplane.rewriting import ENTRANCE, EXIT, next_hops, standing_routes
 from dmm_agent.dataplane.rtnetlink import (
     RTM_GETRULE,
     Pass,
@@ -94,12 +94,14 @@ def bring_up(
     if hold_device:
         up = [set_link_unnumbered(hold_device), set_link_up(hold_device, LARGEST_MTU)]
         _require(netlink, up)
+    if rewrites and config.directory.named(config.network).locators is None:
+        raise DataplaneError(
+            f"`forwarding: rewrite` needs locators of {config.network} in the directory"
+        )
     entrance = _rewriting_device(netlink, config) if rewrites else 0
-    plan = layout(config, tunnel, device, intercepts, hold_device)
+    plan = layout(config, tunnel, device, intercepts, hold_device, entrance)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
-    if rewrites:
-        _require(netlink, [put_route(route) for route in standing_routes(config, entrance)])
     nftables.load(nftables.ruleset(config, tunnel, intercepts, rewrites=rewrites))
     ways = steering(config, tunnel, device, entrance)
     forwarding = Forwarding(netlink, plan.own_prefix, ways)

@@ -1,20 +1,15 @@
-"""Rewriting instead of tunnelling: which packets get locators, and lose them (draft, 7).
+"""Rewriting instead of tunnelling, in nftables: which packets get locators, and lose them.
 
-A route through the first of two joined interfaces says by its next hop at whose network the packet
-is to arrive; the next hop's link-layer address tells nftables on the other interface, which puts
-the locators in, and the packet is routed once more. No router needs state of a node for it: all
-that nftables knows follows from the directory.
+No router needs state of a node for it: all that is here follows from the directory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane.layout import TABLE_CACHE, tunnel_mark
+from dmm_agent.dataplane.entrance import EXIT, next_hops
+from dmm_agent.dataplane.layout import tunnel_mark
 from dmm_agent.dataplane.locators import TRANSLATED_BITS, translations
-from dmm_agent.dataplane.rtnetlink import KernelRoute, Via
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,45 +17,10 @@ if TYPE_CHECKING:
 
     from dmm_agent.config import AgentConfig, NetworkEntry
 
-ENTRANCE, EXIT = "dmm-rw0", "dmm-rw1"
-"""Routes lead to the one; from the other packets come back."""
-
 _SOURCE, _DESTINATION = f"@nh,64,{TRANSLATED_BITS}", f"@nh,192,{TRANSLATED_BITS}"
 _INNER_SOURCE, _INNER_DESTINATION = f"@th,128,{TRANSLATED_BITS}", f"@th,256,{TRANSLATED_BITS}"
 """Of the packet that an ICMPv6 error is about, behind eight octets of the error's own."""
 _ERRORS = "{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """What stands for a network behind the entrance."""
-
-    network: NetworkEntry
-    address: IPv6Address
-    link_layer: str
-
-
-def next_hops(config: AgentConfig) -> Iterator[NextHop]:
-    """One for each network with locators, our own included.
-
-    Link-layer addresses are multicast: the kernel drops a unicast frame that is not for it before
-    nftables sees the packet.
-    """
-    for number, network in enumerate(config.directory.networks, start=1):
-        if network.locators is not None:
-            address = IPv6Address(int(IPv6Address("fe80::1:0")) + number)
-            link_layer = f"33:33:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
-            yield NextHop(network, address, link_layer)
-
-
-def standing_routes(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:
-    """Errors of our own about packets that have our locators lead back to who sent them."""
-    for hop in next_hops(config):
-        if hop.network.network == config.network and hop.network.locators is not None:
-            yield KernelRoute(TABLE_CACHE, hop.network.locators, Via(entrance, hop.address))
-
-
-# nftables
 
 
 def definitions(config: AgentConfig) -> str:

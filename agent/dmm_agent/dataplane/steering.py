@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane.rewriting import next_hops
+from dmm_agent.dataplane.entrance import next_hops
 from dmm_agent.dataplane.rtnetlink import Encapsulate, Via
 
 if TYPE_CHECKING:

@@ -81,6 +81,11 @@ class Function(abc.ABC, Generic[OptionsT]):
         """What it wants `Interception.HELD` limited to; None if it holds nothing."""
         return None
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether packets to other networks are to be rewritten instead of tunnelled."""
+        return False
+
     @abc.abstractmethod
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Take one event at `now` (seconds since 1970) and return what is to be done about it.

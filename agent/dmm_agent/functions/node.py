@@ -46,6 +46,11 @@ class Node:
         limits = (f.hold_limits for f in self.functions.values())
         return next((limit for limit in limits if limit is not None), None)
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether some function wants packets rewritten."""
+        return any(f.rewrites for f in self.functions.values())
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.
 

@@ -224,6 +224,11 @@ class MobilityRouter(Function[RoutingOptions]):
         return HoldLimits(options.hold_packets, options.hold_octets, options.hold_s)
 
     @property
+    def rewrites(self) -> bool:
+        """Whether packets go to other networks under locators."""
+        return self.options.forwarding == "rewrite"
+
+    @property
     def _holds(self) -> bool:
         return self.options.while_resolving == "hold"
 

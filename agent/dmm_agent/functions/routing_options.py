@@ -23,8 +23,8 @@ class RoutingOptions(Options):
     it."""
     while_resolving: Literal["triangle", "hold"] = "triangle"
     """What happens to packets meanwhile: they go by the home network, or wait for the answer."""
-    forwarding: Literal["encapsulate"] = "encapsulate"
-    """How packets get to the location: IPv6 in IPv6 (RFC 2473)."""
+    forwarding: Literal["encapsulate", "rewrite"] = "encapsulate"
+    """How packets get to another network: IPv6 in IPv6 (RFC 2473), or under locators."""
     resolve_after_s: float = Field(0.0, ge=0, le=10)
     """Ask for a destination once it has been in use for this long, not for a stray packet."""
     hold_s: float = Field(1.0, gt=0, le=10)
@@ -40,5 +40,16 @@ class RoutingOptions(Options):
             raise ValueError(
                 "while_resolving: hold needs resolution: query and resolve_after_s: 0, "
                 f"got {self.resolution} and {self.resolve_after_s:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _who_rewrites_knows_the_senders(self) -> Self:
+        if self.forwarding == "rewrite" and (
+            self.interception != "gateway" or self.resolution == "push"
+        ):
+            raise ValueError(
+                "forwarding: rewrite needs interception: gateway and resolution: query or none, "
+                f"got {self.interception} and {self.resolution}"
             )
         return self

@@ -115,7 +115,11 @@ class Agent:
         netlink = self._keep(stack, Netlink())
         hold = self._open_hold_device(stack)
         self._forwarding = bring_up(
-            self._config, netlink, self._functions.intercepts, hold.index if hold else 0
+            self._config,
+            netlink,
+            self._functions.intercepts,
+            hold.index if hold else 0,
+            rewrites=self._functions.rewrites,
         )
         self._access = access = self._open_access(stack, netlink)
         recorder = None

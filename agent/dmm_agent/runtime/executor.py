@@ -48,6 +48,10 @@ class Functions(Protocol):
     def hold_limits(self) -> HoldLimits | None:
         """How many packets they want to have held at most, if any."""
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether they want packets rewritten instead of tunnelled."""
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""
 

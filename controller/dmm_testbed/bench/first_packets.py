@@ -28,7 +28,7 @@ _ANEW = (
 
 def can_be_measured(profile: Profile) -> bool:
     """Whether a correspondent's packets make the MR of its network ask for their destination."""
-    options = {**profile.options, **profile.functions.get("mr", {})}
+    options = profile.options_of("mr")
     asks = bool(options.get("resolution", "query") == "query")
     return asks and options.get("interception", "gateway") != "access"
 

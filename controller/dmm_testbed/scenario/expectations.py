@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def expected_with(profile: Profile, scenario: Scenario) -> Scenario:
     """The scenario with the expectations that suit a profile."""
-    options = {**profile.options, **profile.functions.get("mr", {})}
+    options = profile.options_of("mr")
     steps = tuple(_step(options, step) for step in scenario.steps)
     return scenario.model_copy(update={"steps": steps})
 

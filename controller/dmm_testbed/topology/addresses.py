@@ -4,10 +4,12 @@ A network of number n owns 2001:db8:n::/48 (RFC 3849), n in hexadecimal:
 
 ====================  =====================================================================
 2001:db8:n::/50       infrastructure: loopbacks 2001:db8:n::h, links 2001:db8:n:L::/64
-2001:db8:n:4000::/50  locators of mobile nodes
 2001:db8:n:8000::/49  mobile pool: home network prefixes, a /64 for each mobile node; its first
                       /56 stays with the gateway, each access router owns one of the others
 ====================  =====================================================================
+
+Where packets are rewritten, 3fff:n::/32 (RFC 9637) holds the locators that stand for mobile nodes
+which are in the network.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ ACCESS_ROUTER_LINK_LOCAL = IPv6Interface("fe80::200:5eff:fe00:5213/64")
 """Link-local address every access router shows on its access links (RFC 6543, section 4)."""
 
 _DOCUMENTATION_PREFIX = int(IPv6Address("2001:db8::"))
-_LOCATOR_SUBNET = 0x4000
+_LOCATORS = int(IPv6Address("3fff::"))
 _MOBILE_SUBNET = 0x8000
 _BLOCK_SUBNETS = 0x100
 
@@ -49,8 +51,8 @@ def infrastructure_prefix(network: int) -> IPv6Network:
 
 
 def locator_prefix(network: int) -> IPv6Network:
-    """Where a network takes the locators it gives to mobile nodes."""
-    return _subnet(network, _LOCATOR_SUBNET, 50)
+    """What stands for mobile nodes that are in a network, where packets are rewritten."""
+    return IPv6Network((_LOCATORS | network << 96, 32))
 
 
 def mobile_pool(network: int) -> IPv6Network:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dmm_agent.config import AgentConfig
 from dmm_testbed.topology.functions import InstalledFunctions
 from dmm_testbed.topology.model import InterfaceKind, Role
-from dmm_testbed.topology.placement import data_plane, options_for, servers
+from dmm_testbed.topology.placement import data_plane, options_for, rewrites, servers
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Network
@@ -75,6 +75,7 @@ def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:
                     "lm": lm[0].loopback,
                     "mr": mr[0].loopback,
                     "access_mrs": _access_mrs(topology, profile, network, mr[0]),
+                    "locators": network.locator if rewrites(profile) else None,
                 }
             )
     return entries

@@ -48,6 +48,11 @@ def data_planes(topology: Topology, profile: Profile) -> frozenset[DataPlane]:
     return frozenset(data_plane(profile, machine) for machine in agents)
 
 
+def rewrites(profile: Profile) -> bool:
+    """Whether packets go to other networks under locators."""
+    return bool(profile.options_of("mr").get("forwarding") == "rewrite")
+
+
 def options_for(
     topology: Topology,
     profile: Profile,

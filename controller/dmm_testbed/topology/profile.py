@@ -48,6 +48,10 @@ class Profile(StrictModel):
         """The functions that run on a machine."""
         return next((f for role, f in self.placement.items() if role == machine.role), ())
 
+    def options_of(self, function: str) -> dict[str, Any]:
+        """What it says of one function's options, with those of other functions among them."""
+        return {**self.options, **self.functions.get(function, {})}
+
 
 def load_profile(path: Path | str) -> Profile:
     """Read a profile file and check each of its fields for itself.

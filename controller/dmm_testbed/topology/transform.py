@@ -195,7 +195,8 @@ def _source_prefixes(
         }
         growing = not reached <= beyond
         beyond |= reached
-    prefixes = {networks[places[machine].network].prefix for machine in beyond}
+    beyond_networks = [networks[places[machine].network] for machine in beyond]
+    prefixes = {prefix for n in beyond_networks for prefix in (n.prefix, n.locator)}
     # A neighbour may also speak from its address on a link that is numbered by this side.
     prefixes |= {
         link.subnet

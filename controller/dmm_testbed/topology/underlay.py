@@ -5,16 +5,18 @@ there to nowhere while its node is away; what is left of a network's pool leads 
 `interception: anycast` (draft, 7: RS1) every router with the MR of a network announces the pools of
 all networks, so that a packet to a mobile node comes to the nearest of them; blocks are announced,
 too, but accepted in their own network alone.
+
+With `forwarding: rewrite` the router with the MR of a network announces its locators.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv6Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmm_testbed.topology.model import Role
-from dmm_testbed.topology.placement import servers
+from dmm_testbed.topology.placement import rewrites, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,19 +55,18 @@ def underlay(topology: Topology, profile: Profile) -> dict[str, Routing]:
 
 def is_anycast(profile: Profile) -> bool:
     """Whether packets to mobile nodes are to come to the nearest MR."""
-    options: dict[str, Any] = {**profile.options, **profile.functions.get("mr", {})}
-    return bool(options.get("interception") == "anycast")
+    return bool(profile.options_of("mr").get("interception") == "anycast")
 
 
 def _announced(
     topology: Topology, profile: Profile, router: Machine, *, anycast: bool
 ) -> tuple[IPv6Network, ...]:
-    if not anycast or router.role is Role.ACCESS_ROUTER:
-        return router.announces
-    mrs = {n.name: servers(topology, profile, "mr", n) for n in topology.networks.values()}
-    if (router,) not in mrs.values():
-        return router.announces
-    return tuple(topology.networks[name].mobile_pool for name, found in mrs.items() if found)
+    mrs = {n: servers(topology, profile, "mr", n) for n in topology.networks.values()}
+    served = [network for network, found in mrs.items() if found == (router,)]
+    locators = tuple(network.locator for network in served if rewrites(profile))
+    if not anycast or not served or router.role is Role.ACCESS_ROUTER:
+        return (*router.announces, *locators)
+    return tuple(network.mobile_pool for network, found in mrs.items() if found)
 
 
 def _learnt(

@@ -24,6 +24,7 @@ ENCAPSULATING = {
     places.TABLE_CACHE: "CacheRoute",
     places.TABLE_SHORTCUT: "VisitorShortcut",
 }
+ANY_DEVICE = 1
 LEARNED = ("CacheRoute", "RefusingRoute", "VisitorShortcut")
 
 
@@ -154,8 +155,10 @@ def missing(view: AgentView, config: AgentConfig) -> Iterator[str]:
 
 
 def _layout(config: AgentConfig) -> places.Layout:
-    wanted = build_node(config, Random(0)).intercepts
-    return places.layout(config, TUNNELS[config.dataplane], 0, wanted)
+    node = build_node(config, Random(0))
+    entrance = ANY_DEVICE if node.rewrites else 0
+    tunnel = TUNNELS[config.dataplane]
+    return places.layout(config, tunnel, ANY_DEVICE, node.intercepts, ANY_DEVICE, entrance)
 
 
 def _from_an_entry(row: dict[str, Any]) -> bool:

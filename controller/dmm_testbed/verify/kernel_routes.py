@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from dmm_agent.dataplane.entrance import ENTRANCE, next_hops
+
+if TYPE_CHECKING:
+    from dmm_agent.config import AgentConfig
 
 Row = dict[str, Any]
 
@@ -15,6 +20,15 @@ def read_routes(text: str) -> list[Row]:
         Its rows; one that encapsulates has the outer destination as `endpoint`, too.
     """
     return [row for row in json.loads(text or "[]", object_pairs_hook=_row) if row]
+
+
+def name_endpoints(rows: list[Row], config: AgentConfig) -> None:
+    """Give routes whose packets are rewritten the `endpoint` that these go to."""
+    others = (hop for hop in next_hops(config) if hop.network.network != config.network)
+    endpoints = {str(hop.address): str(hop.network.mr) for hop in others}
+    for row in rows:
+        if row.get("dev") == ENTRANCE and row.get("gateway") in endpoints:
+            row["endpoint"] = endpoints[row["gateway"]]
 
 
 def _row(pairs: list[tuple[str, Any]]) -> Row:

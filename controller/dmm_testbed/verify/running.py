@@ -14,7 +14,8 @@ from dmm_agent.config import AgentConfig
 from dmm_testbed.measure.errors import MeasuringError
 from dmm_testbed.topology.agent_config import agent_config
 from dmm_testbed.topology.model import Role
-from dmm_testbed.verify.kernel_routes import read_routes
+from dmm_testbed.topology.placement import rewrites
+from dmm_testbed.verify.kernel_routes import name_endpoints, read_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -77,9 +78,13 @@ class RunningLab:
         with ThreadPoolExecutor(THREADS) as pool:
             views = pool.map(lambda name: look_at_agent(self.host(name)), agents)
             radios = pool.map(lambda name: look_at_node(self.host(name)), nodes)
-            return Snapshot(
+            seen = Snapshot(
                 dict(zip(agents, views, strict=True)), dict(zip(nodes, radios, strict=True))
             )
+        if rewrites(self.profile):
+            for name, view in seen.agents.items():
+                name_endpoints(view.kernel_routes, self.config(name))
+        return seen
 
 
 @dataclass(frozen=True)

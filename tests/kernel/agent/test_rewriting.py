@@ -11,7 +11,7 @@ import pytest
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, MN_LL, goes, inside, ip, until
 from tests.kernel.agent.routers import Router
 
-from dmm_agent.dataplane.rewriting import ENTRANCE
+from dmm_agent.dataplane.entrance import ENTRANCE
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,

@@ -45,6 +45,7 @@ class World:
 
     intercepts: frozenset[Interception] = frozenset()
     hold_limits = None
+    rewrites = False
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer

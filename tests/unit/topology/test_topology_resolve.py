@@ -46,7 +46,7 @@ def test_the_address_plan_is_the_documented_one(inventory: Path) -> None:
     machines = topology.machines
 
     assert str(topology.networks["central"].prefix) == "2001:db8:f::/48"
-    assert str(topology.networks["net1"].locator) == "2001:db8:1:4000::/50"
+    assert str(topology.networks["net1"].locator) == "3fff:1::/32"
     assert str(topology.networks["net1"].mobile_pool) == "2001:db8:1:8000::/49"
     assert str(machines["gw1"].loopback) == "2001:db8:1::1"
     assert str(machines["gw1"].block) == "2001:db8:1:8000::/56"
@@ -95,6 +95,7 @@ def test_a_transit_router_expects_the_sources_that_live_behind_each_neighbour() 
     assert [str(p) for p in north.interface("lma").source_prefixes] == [
         "2001:db8:c8:3::/64",
         "2001:db8:ff::/48",
+        "3fff:ff::/32",
     ]
     assert "2001:db8:3::/48" in map(str, north.interface("city-gw").source_prefixes)
     assert "2001:db8:ff::/48" not in map(str, north.interface("city-gw").source_prefixes)
