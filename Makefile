@@ -12,8 +12,8 @@ TOPOLOGY ?= three-networks
 LAB ?= dmm
 METAL ?= inventory/metal.yml
 OUT ?= build/report
-DESIGNS := anycast-query anycast-push gateway-query gateway-push access-query access-push \
-    distributed-no-ro
+DESIGNS := anycast-query anycast-push gateway-query gateway-query-rewrite gateway-push \
+    access-query access-push distributed-no-ro
 export MACHINES TOPOLOGY PROFILE LAB
 
 PYTHON := .venv/bin/python

@@ -63,6 +63,8 @@ class ObservedPath(_Record):
     last_ms: FiniteFloat
     """When the last one was sent."""
     tunnels: tuple[Segment, ...] = ()
+    rewritten: tuple[Segment, ...] = ()
+    """Where its addresses were not those that it was sent with."""
     stretch: Ratio | None = None
     """Links traversed over the fewest possible; null when the probe did not arrive."""
 

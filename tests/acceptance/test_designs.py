@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from dmm_testbed.results import DirectionPath, Results, Step
 
 ANYCAST = ("anycast-query", "anycast-push")
-PLAIN = ("gateway-query", "gateway-push", "access-query", "access-push", "distributed-no-ro")
+REWRITING = "gateway-query-rewrite"
+PLAIN = (
+    "gateway-query",
+    REWRITING,
+    "gateway-push",
+    "access-query",
+    "access-push",
+    "distributed-no-ro",
+)
 """Those in which plain routing leads to a node that is at home."""
 PROFILES = (*ANYCAST, *PLAIN)
 OPTIMISING = PROFILES[:-1]
@@ -88,9 +96,10 @@ def ends_of_tunnels(path: DirectionPath) -> set[tuple[str, str]]:
 
 
 def went_by(path: DirectionPath, host: str) -> bool:
-    """Whether packets passed a host in a tunnel since the node moved, be it the first ones only."""
+    """Whether packets passed a host steered since the node moved, be it the first ones only."""
     since = [seen for seen in path.observed if seen.hosts != path.before]
-    return any(host in (t.start, t.end) for seen in since for t in seen.tunnels)
+    ends = (segment for seen in since for segment in (*seen.tunnels, *seen.rewritten))
+    return any(host in (segment.start, segment.end) for segment in ends)
 
 
 for_every_profile = pytest.mark.parametrize("profile", PROFILES)
@@ -173,6 +182,7 @@ def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results) 
     [
         ("anycast-query", True),
         ("gateway-query", True),
+        (REWRITING, True),
         ("access-query", True),
         ("anycast-push", False),
         ("gateway-push", False),
@@ -185,6 +195,24 @@ def test_only_who_has_to_ask_sends_the_first_packets_of_a_visitor_by_its_home(
     assert went_by(step_of(played, "away", place).path.reverse, "gw1") == by_home
 
 
+@for_every_place
+@pytest.mark.parametrize("profile", [REWRITING])
+def test_rewritten_packets_are_in_no_tunnel_between_networks(played: Results, place: str) -> None:
+    for name in ("away", "both"):
+        path = step_of(played, name, place).path
+        for seen in (*path.forward.observed, *path.reverse.observed):
+            assert all({t.start[:2], t.end[:2]} == {"gw", "ar"} for t in seen.tunnels), name
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+@pytest.mark.parametrize("profile", [REWRITING])
+def test_where_they_would_be_tunnelled_they_are_rewritten(played: Results, place: str) -> None:
+    away = step_of(played, "away", place).path
+    for path, ends in ((away.forward, ("gw2", "gw3")), (away.reverse, ("gw3", "gw2"))):
+        last = path.observed[-1]
+        assert [(s.start, s.end) for s in last.rewritten] == [ends]
+
+
 REGISTRATION = Counter(PBU=3, PBA=3)
 """The node registers; its prefix of home does, at the visited network's LM and by it at home."""
 
@@ -195,6 +223,7 @@ REGISTRATION = Counter(PBU=3, PBA=3)
         # gw2 hears and asks; gw3 asks for two correspondents of its visitor.
         ("anycast-query", Counter(UPN=1, UPA=1, Query=3, Answer=3)),
         ("gateway-query", Counter(UPN=1, UPA=1, Query=3, Answer=3)),
+        (REWRITING, Counter(UPN=1, UPA=1, Query=3, Answer=3)),
         # So do ar21 and ar32, which both had asked where mn11 is.
         ("access-query", Counter(UPN=2, UPA=2, Query=4, Answer=4)),
         ("anycast-push", Counter(UPN=1, UPA=1)),

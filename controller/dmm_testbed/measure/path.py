@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from dmm_testbed.measure.errors import MeasuringError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dmm_testbed.measure.packets import Probe, Sightings, Tunnel
     from dmm_testbed.measure.wiring import Wiring
@@ -42,6 +43,8 @@ class Hop(NamedTuple):
     start: str
     end: str
     tunnels: tuple[Tunnel, ...]
+    addresses: tuple[bytes, bytes]
+    """Source and destination of the packet itself, whatever is around it."""
     hop_limit: int
 
 
@@ -53,6 +56,8 @@ class Walk:
     """Machines in order, up to the last one that had the probe."""
     tunnels: tuple[tuple[str, str], ...]
     """Where it was encapsulated and where decapsulated, in order."""
+    rewritten: tuple[tuple[str, str], ...]
+    """Where its addresses were rewritten and where restored, in order."""
     delivered: bool
     complete: bool
     """False if a link is missing between those that were seen."""
@@ -116,10 +121,15 @@ def _hops(probes: list[Probe], wiring: Wiring) -> tuple[Counter[Hop], set[Hop]]:
         if peer is None:  # the mobile node's bridge, say, which saw what its port saw
             continue
         if probe.outgoing:
-            left[Hop(probe.machine, peer, probe.tunnels, probe.hop_limit)] += 1
+            left[_hop(probe.machine, peer, probe)] += 1
         else:
-            arrived[Hop(peer, probe.machine, probe.tunnels, probe.hop_limit)] += 1
+            arrived[_hop(peer, probe.machine, probe)] += 1
     return left | arrived, set(arrived)
+
+
+def _hop(start: str, end: str, probe: Probe) -> Hop:
+    addresses = probe.source, probe.destination
+    return Hop(start, end, probe.tunnels, addresses, probe.hop_limit)
 
 
 def _walk(hops: Counter[Hop], arrived: set[Hop], wiring: Wiring, flow: Flow) -> Walk:
@@ -137,7 +147,8 @@ def _walk(hops: Counter[Hop], arrived: set[Hop], wiring: Wiring, flow: Flow) -> 
     delivered_this_way = delivered and complete and hosts[-1] == flow.receiver
     return Walk(
         hosts=hosts,
-        tunnels=tuple(_tunnel_ends(walk)),
+        tunnels=tuple(_stretches(walk, _outermost)),
+        rewritten=tuple(_stretches(walk, partial(_foreign_addresses, walk[0]))) if walk else (),
         delivered=delivered,
         complete=complete,
         loop=any(n > 1 for n in Counter((hop.start, hop.end) for hop in walk).values()),
@@ -198,15 +209,23 @@ def _plausibility(hop: Hop, other: Hop) -> int:
     return 3 if after == before - 1 else 2 if after < before else 0
 
 
-def _tunnel_ends(walk: list[Hop]) -> Iterator[tuple[str, str]]:
-    """Where the outermost header changed: the machine before its first hop and after its last."""
+def _outermost(hop: Hop) -> object:
+    return hop.tunnels[0][:2] if hop.tunnels else None
+
+
+def _foreign_addresses(first: Hop, hop: Hop) -> object:
+    return hop.addresses if hop.addresses != first.addresses else None
+
+
+def _stretches(walk: list[Hop], what: Callable[[Hop], object]) -> Iterator[tuple[str, str]]:
+    """Where something begins and ends: the machine before its first hop and after its last."""
     start, current = "", None
     for hop in walk:
-        outermost = hop.tunnels[0][:2] if hop.tunnels else None
-        if outermost != current:
+        now = what(hop)
+        if now != current:
             if current is not None:
                 yield start, hop.start
-            start, current = hop.start, outermost
+            start, current = hop.start, now
     if current is not None:
         yield start, walk[-1].end
 

@@ -110,12 +110,17 @@ def _observed(traces: Sequence[Trace], started_at_s: float) -> tuple[results.Obs
             probes=len(group),
             first_ms=(group[0].sent_at_s - started_at_s) * 1000,
             last_ms=(group[-1].sent_at_s - started_at_s) * 1000,
-            tunnels=tuple(results.Segment(start=start, end=end) for start, end in walk.tunnels),
+            tunnels=_segments(walk.tunnels),
+            rewritten=_segments(walk.rewritten),
             stretch=walk.stretch,
         )
         for walk, group in seen.items()
         if walk.complete
     )
+
+
+def _segments(ends: Sequence[tuple[str, str]]) -> tuple[results.Segment, ...]:
+    return tuple(results.Segment(start=start, end=end) for start, end in ends)
 
 
 def _hosts(walk: Walk | None) -> tuple[str, ...]:

@@ -63,9 +63,10 @@ def _goes_round(hosts: Sequence[str]) -> bool:
 
 
 def _triangle(way: str, path: DirectionPath, expect: Expectation) -> Iterator[str]:
-    """Some packets must have passed the host in a tunnel, arrived or not; none in the end."""
+    """Some packets must have passed the host in a tunnel or rewritten; none in the end."""
     by = expect.triangle_by
-    if not any(by in (t.start, t.end) for seen in path.observed for t in seen.tunnels):
+    ends = (s for seen in path.observed for s in (*seen.tunnels, *seen.rewritten))
+    if not any(by in (segment.start, segment.end) for segment in ends):
         yield f"{way}: no first packet went by {by}"
     if expect.direct and by in path.after:
         yield f"{way}: packets still go by {by}"

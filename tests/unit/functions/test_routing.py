@@ -16,6 +16,7 @@ from steps import (
     timer,
 )
 
+from dmm_agent.config import ConfigError
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
@@ -366,3 +367,12 @@ def test_the_cache_can_be_looked_at(mr: Mr) -> None:
             "used_s_ago": 1.0,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"interception": "anycast"}, {"interception": "access"}, {"resolution": "push"}]
+)
+def test_who_rewrites_has_to_know_every_sender(wrong: dict[str, str]) -> None:
+    assert Mr(forwarding="rewrite").node.rewrites
+    with pytest.raises(ConfigError, match="rewrite needs interception: gateway and resolution"):
+        Mr(forwarding="rewrite", **wrong)

@@ -18,6 +18,7 @@ LINKS = (
 STREAM = 7
 SENT_EVERY_S = 0.005
 _LINK_DELAY_S = 0.0001
+_BRACKETS = "(![])"
 _FIRST_HOP_LIMIT = 64
 
 
@@ -40,7 +41,8 @@ class Internet:
 
         Args:
             legs: machines in order, each leg beginning where the one before ended. A leg in
-                brackets is a tunnel; a leg that ends in "!" loses the probe on its last link.
+                round brackets is a tunnel, in square ones addresses are rewritten; a leg that ends
+                in "!" loses the probe on its last link.
             skew_s: how far the clock of a machine is ahead.
         """
         sequence = self.next_sequence
@@ -73,10 +75,13 @@ class Internet:
         inner one is lowered only where the packet is forwarded plain.
         """
         probes = []
-        sender = legs[0].strip("(!)").split()[0]
+        sender = legs[0].strip(_BRACKETS).split()[0]
         inner = _FIRST_HOP_LIMIT
         for leg in legs:
-            hosts = leg.strip("(!)").split()
+            hosts = leg.strip(_BRACKETS).split()
+            ends = address(sender), address("receiver")
+            if leg.startswith("["):
+                ends = address(f"from {hosts[0]}"), address(f"to {hosts[-1]}")
             outer = inner
             for near, far in pairwise(hosts):
                 tunnels: tuple[Tunnel, ...] = ()
@@ -93,7 +98,7 @@ class Internet:
                     probes.append(
                         Probe(
                             at_s + skew_s.get(machine, 0.0), machine, peer, outgoing, tunnels,
-                            address(sender), address("receiver"), inner,
+                            *ends, inner,
                             STREAM, self.direction, sequence,
                         )
                     )  # fmt: skip

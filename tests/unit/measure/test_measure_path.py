@@ -56,6 +56,22 @@ def test_a_packet_moved_from_one_tunnel_to_the_next_is_followed(internet: Intern
     assert walk.tunnels == (("gw2", "gw1"), ("gw1", "gw3"), ("gw3", "ar31"))
 
 
+def test_where_addresses_are_rewritten_is_told_apart_from_tunnels(internet: Internet) -> None:
+    internet.send("cn2 ar21 gw2", "[gw2 core gw3]", "(gw3 ar31)", "ar31 mn11")
+    walk = only(internet).walk
+    assert walk.hosts == ("cn2", "ar21", "gw2", "core", "gw3", "ar31", "mn11")
+    assert walk.rewritten == (("gw2", "gw3"),)
+    assert walk.tunnels == (("gw3", "ar31"),)
+    assert walk.stretch == 1.0
+
+
+def test_a_packet_rewritten_twice_is_followed(internet: Internet) -> None:
+    internet.send("cn2 ar21 gw2 core gw1", "[gw1 core gw3]", "gw3 ar31 mn11")
+    walk = only(internet).walk
+    assert walk.hosts == ("cn2", "ar21", "gw2", "core", "gw1", "core", "gw3", "ar31", "mn11")
+    assert walk.rewritten == (("gw1", "gw3"),)
+
+
 def test_a_sender_may_encapsulate_by_itself(internet: Internet) -> None:
     internet.direction = REVERSE
     by_the_anchor = "mn11 ar31 gw3 core anchor core gw2 ar21 cn2"

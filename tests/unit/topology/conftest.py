@@ -39,7 +39,7 @@ class RoutingOptions(Options):
     resolution: Literal["query", "push", "none"] = "query"
     while_resolving: Literal["triangle", "hold"] = "triangle"
     resolve_after_s: float = 0.0
-    forwarding: Literal["encapsulate"] = "encapsulate"
+    forwarding: Literal["encapsulate", "rewrite"] = "encapsulate"
 
 
 class ProxyOptions(Options):

@@ -13,6 +13,7 @@ from dmm_testbed.topology.agent_config import agent_config, directory
 from dmm_testbed.topology.check import load_checked
 from dmm_testbed.topology.functions import InstalledFunctions
 from dmm_testbed.topology.placement import data_planes
+from dmm_testbed.topology.profile import load_profile
 from dmm_testbed.topology.sentences import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ def test_a_gateway_serves_its_network(
     assert config.uplinks == ("core",)
     assert config.access_links == ()
     assert config.home_block is None
+
+
+def test_networks_have_locators_where_packets_are_rewritten_and_only_there(
+    distributed: tuple[Topology, Profile], inventory: Path, functions: Functions, tmp_path: Path
+) -> None:
+    rewriting = load_profile(inventory / "profiles" / "gateway-query-rewrite.yml")
+    with_them = parsed((distributed[0], rewriting), "gw1", functions, tmp_path / "agent.yml")
+    assert with_them.directory.named("net1").locators == IPv6Network("3fff:1::/32")
+
+    without = parsed(distributed, "gw1", functions, tmp_path / "agent.yml")
+    assert without.directory.named("net1").locators is None
 
 
 def test_an_access_router_knows_its_links_and_its_block(

@@ -74,3 +74,13 @@ def test_every_router_is_to_reach_every_router_and_needs_no_route_to_what_it_ann
     for name, part in routing.items():
         assert sum(str(p).endswith("/128") for p in part.routes) == len(routing), name
         assert mobile(part.routes).isdisjoint(mobile(part.announces)), name
+
+
+@pytest.mark.parametrize("routing", ["gateway-query-rewrite"], indirect=True)
+def test_with_rewriting_locators_lead_to_the_gateway_of_their_network(
+    routing: dict[str, Routing],
+) -> None:
+    for number in (1, 2, 3):
+        assert f"3fff:{number}::/32" in mobile(routing[f"gw{number}"].announces)
+        assert f"3fff:{number}::/32" in mobile(routing["core1"].routes)
+    assert mobile(routing["ar11"].announces) == {"2001:db8:1:8100::/56"}
