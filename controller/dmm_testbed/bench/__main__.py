@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -36,17 +36,21 @@ from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dmm_testbed.bench.away import Ways
     from dmm_testbed.bench.figures import FirstPacket, Handovers, Steering
     from dmm_testbed.bench.handovers import Moved
     from dmm_testbed.bench.itinerary import Itinerary, Kind
     from dmm_testbed.topology import Topology
 
+Measured = TypeVar("Measured")
+
 EXIT_TROUBLE, EXIT_INTERRUPTED = 3, 130
 LONGEST_LAB_NAME = 16
 SUFFIX = "-bench"
 KINDS: tuple[Kind, ...] = ("away", "home", "within")
-HOLDING_PROFILE = "gateway-query-hold"
+HOLDING, REWRITING = "gateway-query-hold", "gateway-query-rewrite"
 
 
 def bench(
@@ -113,7 +117,7 @@ class _Run:
         profile = load_profile(Path("inventory/profiles") / f"{self.profile}.yml")
         plan = itinerary(self.topology, profile, moves)
         lab = provisioning.Lab(name, self.topology_file, self.profile, Path("build/bench"))
-        steered: Steering | None = None
+        steered: list[Steering] = []
         first: list[FirstPacket] = []
         with self.progress:
             try:
@@ -127,13 +131,15 @@ class _Run:
                 if not running and first_packets.can_be_measured(profile):
                     ways = leave_home(NamespaceRunner(name), self.topology, plan)
                     first.append(self._first_packets(name, ways, self.profile))
-                    steered = steering.measure(NamespaceRunner(name), ways, self._say)
+                    steered.append(self._steering(name, ways, self.profile))
             finally:
                 if not running:
                     self._say("taking the lab away")
                     lab.play("destroy")
-            if steered is not None and self.profile != HOLDING_PROFILE:
-                first.append(self._first_packets_held(lab, plan))
+            if first and self.profile != HOLDING:
+                first.append(self._on_another(lab, plan, HOLDING, self._first_packets))
+            if steered and self.profile != REWRITING:
+                steered.append(self._on_another(lab, plan, REWRITING, self._steering))
             self._say("simulator, wire format and lookups")
             fast, looked_up = speed.measure(), lookups.measure()
         return Figures(
@@ -152,7 +158,7 @@ class _Run:
             handovers=found,
             speed=fast,
             lookups=looked_up,
-            steering=steered,
+            steering=tuple(steered),
             first_packets=tuple(first),
         )
 
@@ -184,17 +190,26 @@ class _Run:
         self._say(f"first packets, {profile}")
         return first_packets.measure(NamespaceRunner(name), ways, profile)
 
-    def _first_packets_held(self, lab: provisioning.Lab, plan: Itinerary) -> FirstPacket:
-        """The same on a lab whose MRs hold packets."""
-        holding = replace(lab, profile=HOLDING_PROFILE)
-        self._say(f"making the lab, {HOLDING_PROFILE}")
+    def _steering(self, name: str, ways: Ways, profile: str) -> Steering:
+        return steering.measure(NamespaceRunner(name), ways, profile, self._say)
+
+    def _on_another(
+        self,
+        lab: provisioning.Lab,
+        plan: Itinerary,
+        profile: str,
+        measure: Callable[[str, Ways, str], Measured],
+    ) -> Measured:
+        """The same on a lab made with another profile."""
+        other = replace(lab, profile=profile)
+        self._say(f"making the lab, {profile}")
         try:
-            holding.play("site")
+            other.play("site")
             ways = leave_home(NamespaceRunner(lab.name), self.topology, plan)
-            return self._first_packets(lab.name, ways, HOLDING_PROFILE)
+            return measure(lab.name, ways, profile)
         finally:
             self._say("taking the lab away")
-            holding.play("destroy")
+            other.play("destroy")
 
     def _say(self, line: str) -> None:
         self.progress.console.print(line, highlight=False)

@@ -1,4 +1,4 @@
-"""A mobile node that is away, and the two ways to it: by plain routing, and in tunnels."""
+"""A mobile node that is away, and the two ways to it: by plain routing, and steered."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ class Ways:
     plain: str
     """The receiver's address that plain routing leads to: of the network where it is."""
     steered: str
-    """Its address that packets reach in tunnels: of its home network."""
+    """Its address that packets are steered to: of its home network."""
     ingress: str
-    """The host of the sender's MR, where the tunnels begin."""
-    ingress_address: str
+    """The host of the sender's MR, where steering begins."""
     egress_address: str
     pool: IPv6Network
     """The mobile pool of the steered address."""
@@ -59,7 +58,6 @@ def leave_home(runner: Runner, topology: Topology, plan: Itinerary) -> Ways:
         plain=plain,
         steered=steered,
         ingress=plan.correspondent_anchor,
-        ingress_address=address_of(machines[plan.correspondent_anchor]),
         egress_address=address_of(machines[plan.visited_anchor]),
         pool=home,
     )

@@ -183,6 +183,7 @@ class Throughput(_Record):
 class Steering(_Record):
     """Routes that steer packets: how fast they come, and what they cost once they are there."""
 
+    profile: str
     prefixes: Count
     installs_batched: Rate
     """In one exchange with the kernel, as one event's effects are."""
@@ -220,7 +221,8 @@ class Figures(_Record):
     handovers: tuple[Handovers, ...]
     speed: Speed
     lookups: Lookups
-    steering: Steering | None = None
-    """Null when a lab that ran already was used, or gateways do not ask."""
+    steering: tuple[Steering, ...] = ()
+    """With the profile itself, and with the one that rewrites packets; none when a lab that ran
+    already was used, or gateways do not ask."""
     first_packets: tuple[FirstPacket, ...] = ()
     """With the profile itself, and with the one that holds packets; none as above."""

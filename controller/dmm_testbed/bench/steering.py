@@ -1,7 +1,8 @@
 """What steering costs on the lab: how fast routes are installed, and what a steered path carries.
 
 The correspondent sends to two addresses of the mobile node, which is away: that of the network
-where it is, which plain routing leads to, and that of its home, which packets reach in tunnels. The
+where it is, which plain routing leads to, and that of its home, which packets reach in tunnels,
+or rewritten and then in a tunnel. The
 links are the same.
 """
 
@@ -37,19 +38,23 @@ Traffic = Literal["tcp", "udp"]
 
 _ROUTES = """
 import json, socket, sys, time
-from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from itertools import islice
+from pathlib import Path
 sys.path.insert(0, "/opt/dmm-agent")
+from dmm_agent.config import load
+from dmm_agent.dataplane.entrance import ENTRANCE
 from dmm_agent.dataplane.forwarding import Forwarding
 from dmm_agent.dataplane.netlink import Netlink
+from dmm_agent.dataplane.steering import steering
 from dmm_agent.dataplane.tunnels import TUNNELS
 from dmm_agent.functions.effects import CacheRoute, Install, Remove
 
-pool, own, endpoint, count, single, stay = sys.argv[1:]
+pool, endpoint, count, single, stay = sys.argv[1:]
+config = load(Path("/etc/dmm/agent.yml"))
 there = {name: index for index, name in socket.if_nameindex()}
-tunnel = next(tunnel for tunnel in TUNNELS.values() if tunnel.device in there)
-encapsulate = partial(tunnel.encapsulate, own=IPv6Address(own), device=there[tunnel.device])
+tunnel = TUNNELS[config.dataplane]
+ways = steering(config, tunnel, there[tunnel.device], there.get(ENTRANCE, 0))
 subnets = IPv6Network(pool).subnets(new_prefix=64)
 routes = [CacheRoute(prefix, IPv6Address(endpoint)) for prefix in islice(subnets, int(count))]
 
@@ -62,7 +67,7 @@ def timed(effects, at_once):
     return time.perf_counter() - began
 
 with Netlink() as netlink:
-    forwarding = Forwarding(netlink, IPv6Network("::/128"), encapsulate)
+    forwarding = Forwarding(netlink, config.directory.named(config.network).prefix, ways)
     if stay == "gone":
         timed([Remove(route) for route in routes], len(routes))
         sys.exit()
@@ -121,7 +126,7 @@ print(int(octets if kind == "tcp" else count) / took)
 """
 
 
-def measure(runner: Runner, ways: Ways, say: Callable[[str], None]) -> Steering:
+def measure(runner: Runner, ways: Ways, profile: str, say: Callable[[str], None]) -> Steering:
     """Install routes, then send traffic both ways in turn while they are there.
 
     Raises:
@@ -130,7 +135,7 @@ def measure(runner: Runner, ways: Ways, say: Callable[[str], None]) -> Steering:
     say(f"installing {PREFIXES:,} routes on {ways.ingress}")
     took = json.loads(_routes(runner, ways, "stay"))
     try:
-        say("throughput, plain and steered")
+        say(f"throughput, plain and steered, {profile}")
         with _server(runner, ways):
             tcp = _compare(runner, ways, "tcp", LARGE)
             udp = _compare(runner, ways, "udp", SMALL)
@@ -139,6 +144,7 @@ def measure(runner: Runner, ways: Ways, say: Callable[[str], None]) -> Steering:
     batched = Rate(per_s=PREFIXES / took["batched"], count=PREFIXES)
     single = Rate(per_s=SINGLE / took["single"], count=SINGLE)
     return Steering(
+        profile=profile,
         prefixes=PREFIXES,
         installs_batched=batched,
         installs_single=single,
@@ -150,7 +156,7 @@ def measure(runner: Runner, ways: Ways, say: Callable[[str], None]) -> Steering:
 
 def _routes(runner: Runner, ways: Ways, stay: Literal["stay", "gone"]) -> str:
     """The last prefixes of the pool are used, which nobody has been given."""
-    wanted = [str(_unused(ways.pool)), ways.ingress_address, ways.egress_address]
+    wanted = [str(_unused(ways.pool)), ways.egress_address]
     counts = [str(PREFIXES), str(SINGLE), stay]
     return _python(runner, ways.ingress, _ROUTES, *wanted, *counts)
 

@@ -44,8 +44,8 @@ def print_figures(figures: Figures, console: Console) -> None:
     )
     if figures.first_packets:
         console.print(_first_packets(figures))
-    if figures.steering:
-        console.print(_steering(figures.steering))
+    for steering in figures.steering:
+        console.print(_steering(steering))
     console.print(_speed(figures))
     console.print(_lookups(figures.lookups))
     computer = figures.computer
@@ -129,7 +129,11 @@ def _first_packets(figures: Figures) -> Table:
 
 def _steering(found: Steering) -> Table:
     table = _table(
-        f"{found.prefixes:,} steered prefixes", "a second", "against", "ratio", "expected"
+        f"{found.prefixes:,} steered prefixes, {found.profile}",
+        "a second",
+        "against",
+        "ratio",
+        "expected",
     )
 
     def row(name: str, one: float, other: float, ratio: float, expected: str = "") -> None:
