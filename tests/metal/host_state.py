@@ -34,8 +34,9 @@ _COMMANDS = {
     " | awk '!/^systemd-machine-id-commit/ {print $1, $4}'",
     "failed": "systemctl list-units --no-legend --plain --state=failed",
     "enabled": "systemctl list-unit-files --no-legend --state=enabled | awk '{print $1}'",
+    # The brackets keep the search from finding itself.
     "processes": "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null"
-    " | grep -E '^/|python' | grep -v -e sshd -e '^/bin/sh' | cut -d ' ' -f 1-2",
+    " | grep -E '^/|[p]ython' | grep -v -e sshd -e '^/bin/sh' | cut -d ' ' -f 1-2",
     "listening": "cat /proc/net/tcp /proc/net/udp /proc/net/udp6 /proc/net/raw6 /proc/net/tcp6"
     ' | awk \'$4 == "0A" || $4 == "07" {print $2}\'',
     # By more than other modules; nftables, once loaded, keeps a checksum.
