@@ -13,7 +13,7 @@ LAB ?= dmm
 METAL ?= inventory/metal.yml
 OUT ?= build/report
 DESIGNS := anycast-query anycast-push gateway-query gateway-query-rewrite gateway-push \
-    access-query access-push distributed-no-ro
+    access-query access-query-referral access-push distributed-no-ro
 export MACHINES TOPOLOGY PROFILE LAB
 
 PYTHON := .venv/bin/python

@@ -28,6 +28,7 @@ PLAIN = (
     REWRITING,
     "gateway-push",
     "access-query",
+    "access-query-referral",
     "access-push",
     "distributed-no-ro",
 )
@@ -184,6 +185,7 @@ def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results) 
         ("gateway-query", True),
         (REWRITING, True),
         ("access-query", True),
+        ("access-query-referral", True),
         ("anycast-push", False),
         ("gateway-push", False),
         ("access-push", False),
@@ -226,6 +228,8 @@ REGISTRATION = Counter(PBU=3, PBA=3)
         (REWRITING, Counter(UPN=1, UPA=1, Query=3, Answer=3)),
         # So do ar21 and ar32, which both had asked where mn11 is.
         ("access-query", Counter(UPN=2, UPA=2, Query=4, Answer=4)),
+        # Each asks its own LM first.
+        ("access-query-referral", Counter(UPN=2, UPA=2, Query=6, Answer=6)),
         ("anycast-push", Counter(UPN=1, UPA=1)),
         ("gateway-push", Counter(UPN=1, UPA=1)),
         ("distributed-no-ro", Counter()),
@@ -265,6 +269,7 @@ def steering(results: Results, name: str) -> set[str]:
         ("gateway-query", {"gw2"}),
         ("gateway-push", {"gw2"}),
         ("access-query", {"ar21", "ar32"}),
+        ("access-query-referral", {"ar21", "ar32"}),
         ("distributed-no-ro", set()),
     ],
 )

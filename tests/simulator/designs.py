@@ -11,12 +11,18 @@ class Design(TypedDict):
     interception: str
     resolution: str
     while_resolving: NotRequired[str]
+    ask_first: NotRequired[str]
 
 
 DESIGNS: dict[str, Design] = {
     "gateway-query": {"interception": "gateway", "resolution": "query"},
     "gateway-push": {"interception": "gateway", "resolution": "push"},
     "access-query": {"interception": "access", "resolution": "query"},
+    "access-referral": {
+        "interception": "access",
+        "resolution": "query",
+        "ask_first": "own-lm",
+    },
     "access-push": {"interception": "access", "resolution": "push"},
     "anycast-query": {"interception": "anycast", "resolution": "query"},
     "anycast-push": {"interception": "anycast", "resolution": "push"},

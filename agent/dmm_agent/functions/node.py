@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,9 @@ class Node:
         self.address = address
         self.functions = functions
 
-    @property
+    @cached_property
     def intercepts(self) -> frozenset[Interception]:
-        """Which packets some function wants to hear of."""
+        """Which packets some function wants to hear of; that follows from options alone."""
         return frozenset().union(*(f.intercepts for f in self.functions.values()))
 
     @property

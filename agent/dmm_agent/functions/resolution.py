@@ -71,9 +71,14 @@ class Resolver:
         """A packet for the prefix passed: ask, if it has been in use for long enough."""
         if self._in_use_for_s(prefix, now) >= self._options.resolve_after_s:
             self._noticed.pop(prefix, None)
-            own = self._context.directory.named(self._context.network)
-            first = owner if self._options.ask_first == "home-lm" else own
-            yield from self._ask(prefix, first.lm, now)
+            yield from self._ask(prefix, self._first_asked(owner), now)
+
+    def _first_asked(self, owner: NetworkEntry) -> IPv6Address:
+        """The LM that knows, or one that refers to it; not one beside us, with our directory."""
+        own_lm = self._context.directory.named(self._context.network).lm
+        if self._options.ask_first == "home-lm" or own_lm == self._context.address:
+            return owner.lm
+        return own_lm
 
     def _in_use_for_s(self, prefix: IPv6Network, now: float) -> float:
         """For how long packets to a destination have been seen without a long pause."""

@@ -20,7 +20,7 @@ class RoutingOptions(Options):
     network in vain, or not at all."""
     ask_first: Literal["home-lm", "own-lm"] = "home-lm"
     """Which LM it asks: the one that serves the prefix, or that of its own network, which refers
-    it."""
+    it, unless that is beside it."""
     while_resolving: Literal["triangle", "hold"] = "triangle"
     """What happens to packets meanwhile: they go by the home network, or wait for the answer."""
     forwarding: Literal["encapsulate", "rewrite"] = "encapsulate"

@@ -40,6 +40,7 @@ def example_world(
     interception: str = "gateway",
     resolution: str = "query",
     while_resolving: str = "triangle",
+    ask_first: str = "home-lm",
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
 ) -> World:
     """A world with so many networks, access routers in each, and mobile nodes.
@@ -56,6 +57,7 @@ def example_world(
         interception: Where packets meet an MR, as a profile says it.
         resolution: How MRs learn of locations, as a profile says it.
         while_resolving: What packets do meanwhile, as a profile says it.
+        ask_first: Which LM MRs ask, as a profile says it.
         options: Options of functions, by function.
     """
     plan = make_plan(networks, access_routers, mobile_nodes, interception, while_resolving)
@@ -63,6 +65,7 @@ def example_world(
         "interception": interception,
         "resolution": resolution,
         "while_resolving": while_resolving,
+        "ask_first": ask_first,
     }
     chosen = {**options, "mr": {**routing, **options.get("mr", {})}}
     return World(plan, seed, faults, chosen, FUNCTIONS)

@@ -50,6 +50,10 @@ class TestReferral:
         query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
         assert installed(mr.answer(query, AnswerStatus.AWAY, "gw3", sender="gw2")) == []
 
+    def test_an_lm_beside_it_is_not_asked(self) -> None:
+        beside = Mr("gw2", ask_first="own-lm")
+        assert sent(beside.packet(LOCAL, AWAY_NODE)) == [("LocationQuery", "gw1")]
+
     def refer(self, mr: Mr, query: LocationQuery, to: str) -> list[Effect]:
         options = (*query.options, LmaAddress(address(to)))
         answer = LocationAnswer(AnswerStatus.NOT_SERVED, query.sequence, 5, options)
