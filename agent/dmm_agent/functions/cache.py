@@ -7,7 +7,7 @@ An entry lapses with the answer's lifetime; the least recently used goes first w
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.functions.effects import (
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 IN_USE_S = 3.0
 """A location counts as in use for this long after its last sampled packet."""
 REFRESH_AHEAD_S = 1.0
-"""A location in use is asked for again this long before it lapses."""
+"""A location in use is asked for again this long before it lapses, or halfway, which is later for
+answers that hold for a moment only: the last ones about a binding that runs out."""
 
 LearntRoute = CacheRoute | RefusingRoute | PassingRoute | VisitorShortcut
 """What an answer can put into the data plane."""
@@ -47,7 +48,17 @@ class Entry:
     routes: tuple[LearntRoute, ...]
     """What the answer put into the data plane."""
     expires_at: float
-    used_at: float
+    learnt_at: float
+    used_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What has been asked for is in use."""
+        self.used_at = self.learnt_at
+
+    @property
+    def refresh_at(self) -> float:
+        """When to ask for it again, if it is in use."""
+        return max(self.expires_at - REFRESH_AHEAD_S, (self.learnt_at + self.expires_at) / 2)
 
     @property
     def leads_elsewhere(self) -> bool:
@@ -110,8 +121,8 @@ class Cache:
         yield Remove(route)
 
     def _lapse_timer(self, entry: Entry) -> SetTimer:
-        ahead_s = REFRESH_AHEAD_S if entry.routes else 0.0
-        return SetTimer(self._owner, ("lapse", entry.prefix), entry.expires_at - ahead_s)
+        at = entry.refresh_at if entry.routes else entry.expires_at
+        return SetTimer(self._owner, ("lapse", entry.prefix), at)
 
     def last_timer(self, entry: Entry) -> SetTimer:
         """Wakes the owner when an entry that was asked for again has not been renewed."""

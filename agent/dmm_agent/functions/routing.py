@@ -293,7 +293,7 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         prefix, status, endpoint = resolved.prefix, resolved.status, resolved.endpoint
         routes = self._routes(prefix, status, endpoint)
-        entry = Entry(prefix, status, endpoint, routes, resolved.expires_at, used_at=now)
+        entry = Entry(prefix, status, endpoint, routes, resolved.expires_at, learnt_at=now)
         yield from self._cache.put(entry)
         yield from self._holding.end(prefix, passing=PassingRoute(prefix) in routes)
 
@@ -381,7 +381,7 @@ class MobilityRouter(Function[RoutingOptions]):
             return
         routes = self._routes(hnp, AnswerStatus.AWAY, where.address)
         expires_at = now + life.interval_s
-        entry = Entry(hnp, AnswerStatus.AWAY, where.address, routes, expires_at, used_at=now)
+        entry = Entry(hnp, AnswerStatus.AWAY, where.address, routes, expires_at, learnt_at=now)
         yield Record("pushed", {"prefix": str(hnp), "location": str(where.address)})
         yield from self._cache.put(entry)
 

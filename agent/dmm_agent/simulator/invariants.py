@@ -6,6 +6,7 @@ last move is longer ago than all lifetimes and retransmissions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Network
@@ -45,6 +46,9 @@ ANSWERS: dict[type, type] = {
 INSPECT_EVERY_S = 1.0
 HELD_AT_MOST_S = 1.0
 """The longest time that packets wait for an answer (`hold_s` of `mr`)."""
+MOST_REQUESTS_A_SECOND = 30
+"""From one node to another about one prefix, while mobile nodes move as fast as twenty times a
+second."""
 ROUNDING_S = 0.001
 """Rows give remaining times in milliseconds."""
 
@@ -60,7 +64,7 @@ def watch(world: World) -> OnlyToWhoAsked:
     """
     messages = OnlyToWhoAsked()
     tables = Inspection(world)
-    world.observers.append(messages)
+    world.observers += [messages, NotTooOften()]
     world.on_change.append(no_loop)
     world.before_restart.append(tables)
     world.every(INSPECT_EVERY_S, tables)
@@ -95,6 +99,33 @@ class OnlyToWhoAsked:
             for hnp in prefixes_of(message):
                 if (sent.destination, hnp) not in self.interested:
                     self.violations.append(f"{sent} tells of a prefix nobody there asked for")
+
+
+@dataclass(slots=True)
+class NotTooOften:
+    """Watches messages: nobody asks or tells another the same again and again."""
+
+    second: int = 0
+    requests: Counter[object] = field(default_factory=Counter)
+    """By kind, sender, receiver and prefix, of the present second."""
+
+    def __call__(self, sent: Sent) -> None:
+        """Count one message.
+
+        Raises:
+            AssertionError: one too many.
+        """
+        if int(sent.at_s) != self.second:
+            self.second = int(sent.at_s)
+            self.requests.clear()
+        kind = type(sent.message)
+        if kind not in ANSWERS.values():
+            return
+        for hnp in prefixes_of(sent.message):
+            about = kind, sent.source, sent.destination, hnp
+            self.requests[about] += 1
+            if self.requests[about] > MOST_REQUESTS_A_SECOND:
+                raise AssertionError(f"in second {self.second}, once more: {sent}")
 
 
 def _is_push(message: object) -> bool:

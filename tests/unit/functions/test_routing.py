@@ -161,6 +161,12 @@ def test_a_location_in_use_is_asked_for_again_before_it_lapses(mr: Mr) -> None:
     assert installed(again) == removed(again) == [], "traffic notices nothing"
 
 
+def test_one_that_holds_for_a_moment_is_asked_for_again_halfway(mr: Mr) -> None:
+    query = message(mr.packet(LOCAL, AWAY_NODE), LocationQuery)
+    lapse = timer(mr.answer(query, AnswerStatus.AWAY, "gw3", lifetime_s=1), "lapse")
+    assert lapse.at_s == mr.now + 0.5
+
+
 def test_an_idle_location_is_dropped(mr: Mr) -> None:
     effects = mr.fire(timer(mr.resolve(AnswerStatus.AWAY, "gw3"), "lapse"))
     assert removed(effects) == [CacheRoute(HNP1, address("gw3"))]
