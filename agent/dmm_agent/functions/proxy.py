@@ -5,16 +5,13 @@ This is PMIPv6's mobile access gateway (draft, 3.1; RFC 5213, section 6).
 
 from __future__ import annotations
 
-from functools import partial
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dmm_agent.functions.attachments import Attachment, ServedPrefix
+from dmm_agent.functions.attachments import Attachment
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
-    Advertise,
     CancelTimer,
     Delivery,
     Effect,
@@ -34,41 +31,21 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
-from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
-    MAX_PREFIXES,
     granted_by,
     node_of,
-    proxy_binding_update,
 )
-from dmm_agent.functions.requests import Patience, Requests
-from dmm_agent.wire import (
-    BindingAcknowledgement,
-    BindingStatus,
-    BindingUpdate,
-    Handoff,
-    Timestamp,
-)
+from dmm_agent.functions.proxy_registration import Registrations
+from dmm_agent.functions.serving import Serving
+from dmm_agent.functions.session_discovery import ALL_NODES, SessionDiscovery
+from dmm_agent.wire import BindingAcknowledgement, Handoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
+    from ipaddress import IPv6Address
 
-REGISTRATION_PATIENCE = Patience(attempts=None, longest_wait_s=4.0)
-"""For as long as the node is attached (RFC 5213, 6.9.4).
-
-The pauses stop growing earlier than they must: a node without a prefix has no network, and one
-update in four seconds is far below MAX_UPDATE_RATE.
-"""
-DEREGISTRATION_PATIENCE = Patience(attempts=4)
-ALL_NODES = IPv6Address("ff02::1")
-"""A probe to all nodes makes whoever is on the link show itself, as an `Attached` event."""
-ASK_AGAIN = (
-    BindingStatus.TIMESTAMP_MISMATCH,
-    BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED,
-)
-"""Refusals of one copy of an update; the next copy has a new timestamp (RFC 5213, 6.9.1.2)."""
 CONFIRM_PAUSE_S = 1.0
 """Solicitations of an attached node make the access router register it no more often than this."""
 UNANSWERED_PROBES = 3
@@ -97,14 +74,10 @@ class Proxy(Function[ProxyOptions]):
 
     def __init__(self, context: Context, options: ProxyOptions) -> None:
         super().__init__(context, options)
-        self._attachments: dict[str, Attachment] = {}
-        self._early: dict[str, dict[IPv6Network, None]] = {}
-        self._leaving: dict[str, int] = {}
-        """Sequence numbers of de-registrations that may be unanswered, by node."""
-        self._requests = Requests(self.name)
-        self._sequence = context.random.randrange(0x10000)
-        own = context.directory.named(context.network)
-        self._lm, self._own_pool = own.lm, own.mobile_pool
+        self._serving = Serving(context, options)
+        self._registrations = Registrations(self.name, context)
+        self._sessions = SessionDiscovery(context, self._serving, self._registrations)
+        self._attachments = self._serving.attachments
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the access links, the answers of the LM, and the lifetimes."""
@@ -116,13 +89,13 @@ class Proxy(Function[ProxyOptions]):
             case Detached(link):
                 yield from self._detached(link, now)
             case Observed(link, link_layer, source):
-                yield from self._observed(link, link_layer, source, now)
+                yield from self._sessions.observed(link, link_layer, source, now)
             case ProbeAnswered(link, link_layer):
                 yield from self._answered_probe(link, link_layer, now)
             case Received(source, BindingAcknowledgement() as answer):
                 yield from self._acknowledged(source, answer, now)
             case TimerFired(_, ("request", key)):
-                yield from self._requests.again(key, now)
+                yield from self._registrations.again(key, now)
             case TimerFired(_, ("tick", str() as link)):
                 yield from self._tick(link, now)
             case _:
@@ -146,13 +119,13 @@ class Proxy(Function[ProxyOptions]):
             # Nothing to de-register: to the LM the node is where it was.
             yield from self._let_go(before)
         # A copy from now on would have a newer time than what it takes back.
-        yield from self._deregistered(policy.id)
+        yield from self._registrations.deregistered(policy.id)
         here = Attachment(
             event.link, policy.id, event.link_layer, event.link_local, confirmed_at=now
         )
         self._attachments[event.link] = here
         yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
-        yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         yield from self._tick_in_time(here, now)
 
     def _seen_again(self, here: Attachment, event: Attached, now: float) -> Iterator[Effect]:
@@ -166,12 +139,12 @@ class Proxy(Function[ProxyOptions]):
 
     def _solicited(self, here: Attachment, now: float) -> Iterator[Effect]:
         if here.prefixes:
-            yield self._advertisement(here, now)
+            yield self._serving.advertisement(here, now)
             yield from self._confirm(here, now)
         elif here.asked:
-            yield from self._hurry(here, ANY_PREFIX, now)
+            yield from self._registrations.hurry(here, ANY_PREFIX, now)
         else:
-            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+            yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
 
     def _confirm(self, here: Attachment, now: float) -> Iterator[Effect]:
         """A node that asks anew may have been elsewhere, and back before it was missed.
@@ -185,24 +158,28 @@ class Proxy(Function[ProxyOptions]):
         here.confirmed_at = now
         waiting = here.waiting()
         if ANY_PREFIX in waiting:
-            yield from self._hurry(here, ANY_PREFIX, now)
+            yield from self._registrations.hurry(here, ANY_PREFIX, now)
         else:
-            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
-        brought = tuple(h for h in here.prefixes if not self._is_own(h) and h not in waiting)
+            yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        brought = tuple(
+            h for h in here.prefixes if not self._serving.is_own(h) and h not in waiting
+        )
         if brought:
-            yield from self._register(here, brought, Handoff.BETWEEN_MAGS, now)
+            yield from self._registrations.register(here, brought, Handoff.BETWEEN_MAGS, now)
 
     def _detached(self, link: str, now: float) -> Iterator[Effect]:
-        self._early.pop(link, None)
+        self._sessions.forget(link)
         yield CancelTimer(self.name, ("tick", link))
         gone = self._attachments.get(link)
         if gone is None:
             return
         yield from self._let_go(gone)
         # Of what was only asked for, the LM may have granted any part.
-        away = [h for h in sorted({*gone.prefixes, *gone.waiting()}) if not self._is_home(h)]
+        away = [
+            h for h in sorted({*gone.prefixes, *gone.waiting()}) if not self._serving.is_home(h)
+        ]
         if away:
-            yield from self._deregister(gone.mn_id, away, now)
+            yield from self._registrations.deregister(gone.mn_id, away, now)
 
     def _let_go(self, gone: Attachment) -> Iterator[Effect]:
         del self._attachments[gone.link]
@@ -210,152 +187,35 @@ class Proxy(Function[ProxyOptions]):
         yield CancelTimer(self.name, ("tick", gone.link))
         for hnp in gone.prefixes:
             yield Remove(Delivery(hnp, gone.link, gone.link_local))
-        for sequence in gone.asked:
-            yield from self._requests.finish(("register", sequence))
+        yield from self._registrations.give_up(gone)
 
-    def _is_home(self, hnp: IPv6Network) -> bool:
-        """Whether plain routing brings the prefix here, so that no LM has an entry."""
-        block = self.context.home_block
-        return block is not None and hnp.subnet_of(block)
-
-    def _is_own(self, hnp: IPv6Network) -> bool:
-        """Whether this network leased the prefix."""
-        return hnp.subnet_of(self._own_pool)
-
-    def _observed(
-        self, link: str, link_layer: str, source: IPv6Address, now: float
-    ) -> Iterator[Effect]:
-        """The node uses a prefix it brought along: a session wants it to go on working."""
-        if self.context.directory.home_of(source) is None:
-            return
-        hnp = hnp_of(source)
-        here = self._attachments.get(link)
-        if here is None or ANY_PREFIX in here.waiting():
-            # The LM may know of it already and then answers with it: wait for that.
-            early = self._early.setdefault(link, {})
-            if len(early) < MAX_PREFIXES:
-                early[hnp] = None
-            if here is None:
-                yield Probe(link, ALL_NODES)
-            return
-        if link_layer != here.link_layer:
-            return
-        yield from self._hurry(here, hnp, now)
-        if not here.may_ask(hnp, now):
-            return
-        yield Record("observed", {"link": link, "mn_id": here.mn_id, "hnp": str(hnp)})
-        yield from self._register(here, (hnp,), Handoff.BETWEEN_MAGS, now)
-
-    # Registration (RFC 5213, 6.9)
-
-    def _next_sequence(self) -> int:
-        self._sequence = (self._sequence + 1) % 0x10000
-        return self._sequence
-
-    def _register(
-        self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: Handoff, now: float
-    ) -> Iterator[Effect]:
-        sequence = self._next_sequence()
-        here.asked[sequence] = hnps
-        make = partial(self._update, sequence, here.mn_id, hnps, handoff, LONGEST_LIFETIME_S)
-        yield from self._requests.start(
-            ("register", sequence), self._lm, make, REGISTRATION_PATIENCE, now
-        )
-
-    def _hurry(self, here: Attachment, hnp: IPv6Network, now: float) -> Iterator[Effect]:
-        """The node shows that it needs a registration which is still unanswered."""
-        for sequence, hnps in here.asked.items():
-            if hnp in hnps:
-                yield from self._requests.hurry(("register", sequence), now)
-
-    def _deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
-        self._leaving[mn_id] = sequence = self._next_sequence()
-        make = partial(self._update, sequence, mn_id, tuple(hnps), Handoff.UNKNOWN, 0)
-        key = ("deregister", mn_id)
-        yield from self._requests.start(key, self._lm, make, DEREGISTRATION_PATIENCE, now)
-
-    def _deregistered(self, mn_id: str, sequence: int | None = None) -> Iterator[Effect]:
-        """Say no more that a node has left: it was heard, or the node is back."""
-        if sequence in (None, self._leaving.get(mn_id)):
-            self._leaving.pop(mn_id, None)
-            yield from self._requests.finish(("deregister", mn_id))
-
-    @staticmethod
-    def _update(
-        sequence: int,
-        mn_id: str,
-        hnps: tuple[IPv6Network, ...],
-        handoff: Handoff,
-        lifetime_s: int,
-        _attempt: int,
-        now: float,
-    ) -> BindingUpdate:
-        return proxy_binding_update(
-            sequence=sequence,
-            mn_id=mn_id,
-            hnps=hnps,
-            handoff=handoff,
-            time=Timestamp.at(now),
-            lifetime_s=lifetime_s,
-        )
+    # The LM answers
 
     def _acknowledged(
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
-        if source != self._lm or answer.status in ASK_AGAIN:
+        if not self._registrations.settles(source, answer):
             return
-        yield from self._deregistered(node_of(answer), answer.sequence)
+        yield from self._registrations.deregistered(node_of(answer), answer.sequence)
         here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
         if here is None or here.mn_id != node_of(answer):
             return
-        asked = here.asked.pop(answer.sequence)
-        yield from self._requests.finish(("register", answer.sequence))
+        asked = here.asked[answer.sequence]
+        yield from self._registrations.answered(here, answer)
         granted = granted_by(answer, asked, self.context.directory)
         for hnp in granted:
-            yield from self._serve(here, hnp, answer, now)
+            yield from self._serving.serve(here, hnp, answer, now)
         for hnp in asked:
             if hnp != ANY_PREFIX and hnp not in granted:
                 here.refused(hnp, now)
                 yield Record("refused", {"hnp": str(hnp), "status": int(answer.status)})
-                yield from self._stop_serving(here, hnp)
-        yield self._advertisement(here, now)
+                yield from self._serving.stop(here, hnp)
+        yield self._serving.advertisement(here, now)
         yield from self._tick_in_time(here, now)
         if ANY_PREFIX in asked:
-            for hnp in self._early.pop(here.link, {}):
-                yield from self._observed(here.link, here.link_layer, hnp.network_address, now)
-
-    def _serve(
-        self, here: Attachment, hnp: IPv6Network, answer: BindingAcknowledgement, now: float
-    ) -> Iterator[Effect]:
-        if hnp not in here.prefixes:
-            if len(here.prefixes) >= MAX_PREFIXES:
-                return
-            for other in self._attachments.values():
-                other.prefixes.pop(hnp, None)  # its delivery is replaced, not removed
-            yield Install(Delivery(hnp, here.link, here.link_local))
-        echo = answer.first(Timestamp)
-        # A lifetime began before its grant arrived, at the earliest when it was asked for
-        # (RFC 6275, 11.7.3): so nothing here outlives what the LM remembers.
-        since = now if echo is None else min(now, echo.seconds)
-        here.prefixes[hnp] = ServedPrefix(
-            hnp,
-            expires_at=since + answer.lifetime_s,
-            refresh_at=since + answer.lifetime_s / 2,
-            lifetime_s=answer.lifetime_s,
-            leased_until=since + self.options.lease_lifetime_s,
-        )
-
-    def _stop_serving(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
-        if here.prefixes.pop(hnp, None) is not None:
-            yield Remove(Delivery(hnp, here.link, here.link_local))
+            yield from self._sessions.first_answered(here, now)
 
     # Advertising and keeping alive
-
-    def _advertisement(self, here: Attachment, now: float) -> Advertise:
-        interval_s = self.options.advertisement_interval_s
-        return here.advertisement(
-            self._own_pool, self.options.preferred_lifetime_s, interval_s, now
-        )
 
     def _tick_in_time(self, here: Attachment, now: float) -> Iterator[Effect]:
         """Wake up for the next advertisement and probe, or when a prefix's time is up before."""
@@ -378,17 +238,16 @@ class Proxy(Function[ProxyOptions]):
             yield Probe(link, ALL_NODES)
             yield SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
             return
-        for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
-            yield from self._stop_serving(here, hnp)
-        here.asked = {s: h for s, h in here.asked.items() if ("register", s) in self._requests}
-        if ANY_PREFIX not in here.waiting() and not any(map(self._is_own, here.prefixes)):
-            yield from self._register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
+        yield from self._serving.stop_expired(here, now)
+        self._registrations.tidy(here)
+        if ANY_PREFIX not in here.waiting() and not any(map(self._serving.is_own, here.prefixes)):
+            yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
         if here.in_doubt:
             yield from self._confirm(here, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
         if here.prefixes:
-            yield self._advertisement(here, now)
+            yield self._serving.advertisement(here, now)
         yield from self._tick_in_time(here, now)
 
     def _answered_probe(self, link: str, link_layer: str, now: float) -> Iterator[Effect]:
@@ -402,7 +261,7 @@ class Proxy(Function[ProxyOptions]):
             p.hnp for p in here.prefixes.values() if p.refresh_at <= now and p.hnp not in waiting
         )
         if due:
-            yield from self._register(here, due, Handoff.UNCHANGED, now)
+            yield from self._registrations.register(here, due, Handoff.UNCHANGED, now)
 
     def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
         """The nodes on the access links."""

@@ -39,8 +39,8 @@ from dmm_agent.functions.effects import (
     SetTimer,
 )
 from dmm_agent.functions.events import Attached, Detached, Observed, ProbeAnswered, Started
-from dmm_agent.functions.proxy import ALL_NODES
 from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES, node_of
+from dmm_agent.functions.session_discovery import ALL_NODES
 from dmm_agent.wire import (
     BindingStatus,
     BindingUpdate,

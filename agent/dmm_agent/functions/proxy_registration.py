@@ -1,0 +1,118 @@
+"""Registrations of an access router with its LM: asked again until answered (RFC 5213, 6.9)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.proxy_messages import LONGEST_LIFETIME_S, proxy_binding_update
+from dmm_agent.functions.requests import Patience, Requests
+from dmm_agent.wire import BindingStatus, BindingUpdate, Handoff, Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+    from ipaddress import IPv6Address, IPv6Network
+
+    from dmm_agent.functions.attachments import Attachment
+    from dmm_agent.functions.base import Context
+    from dmm_agent.functions.effects import Effect
+    from dmm_agent.wire import BindingAcknowledgement
+
+REGISTRATION_PATIENCE = Patience(attempts=None, longest_wait_s=4.0)
+"""For as long as the node is attached (RFC 5213, 6.9.4).
+
+The pauses stop growing earlier than they must: a node without a prefix has no network, and one
+update in four seconds is far below MAX_UPDATE_RATE.
+"""
+DEREGISTRATION_PATIENCE = Patience(attempts=4)
+ASK_AGAIN = (
+    BindingStatus.TIMESTAMP_MISMATCH,
+    BindingStatus.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED,
+)
+"""Refusals of one copy of an update; the next copy has a new timestamp (RFC 5213, 6.9.1.2)."""
+
+
+class Registrations:
+    """What an access router has asked its LM for, or told it, and waits to have answered."""
+
+    def __init__(self, owner: str, context: Context) -> None:
+        self._requests = Requests(owner)
+        self._sequence = context.random.randrange(0x10000)
+        self._lm = context.directory.named(context.network).lm
+        self._leaving: dict[str, int] = {}
+        """Sequence numbers of de-registrations that may be unanswered, by node."""
+
+    def register(
+        self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: Handoff, now: float
+    ) -> Iterator[Effect]:
+        """Ask for prefixes of a node, until the LM answers or the node has gone."""
+        sequence = self._next_sequence()
+        here.asked[sequence] = hnps
+        make = partial(self._update, sequence, here.mn_id, hnps, handoff, LONGEST_LIFETIME_S)
+        yield from self._requests.start(
+            ("register", sequence), self._lm, make, REGISTRATION_PATIENCE, now
+        )
+
+    def hurry(self, here: Attachment, hnp: IPv6Network, now: float) -> Iterator[Effect]:
+        """The node shows that it needs a registration which is still unanswered."""
+        for sequence, hnps in here.asked.items():
+            if hnp in hnps:
+                yield from self._requests.hurry(("register", sequence), now)
+
+    def give_up(self, here: Attachment) -> Iterator[Effect]:
+        """Ask for nothing more on behalf of a node."""
+        for sequence in here.asked:
+            yield from self._requests.finish(("register", sequence))
+
+    def tidy(self, here: Attachment) -> None:
+        """Forget what is asked for no longer."""
+        here.asked = {s: h for s, h in here.asked.items() if ("register", s) in self._requests}
+
+    def deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
+        """Tell the LM that a node has left (RFC 5213, 6.9.1.4)."""
+        self._leaving[mn_id] = sequence = self._next_sequence()
+        make = partial(self._update, sequence, mn_id, tuple(hnps), Handoff.UNKNOWN, 0)
+        key = ("deregister", mn_id)
+        yield from self._requests.start(key, self._lm, make, DEREGISTRATION_PATIENCE, now)
+
+    def deregistered(self, mn_id: str, sequence: int | None = None) -> Iterator[Effect]:
+        """Say no more that a node has left: it was heard, or the node is back."""
+        if sequence in (None, self._leaving.get(mn_id)):
+            self._leaving.pop(mn_id, None)
+            yield from self._requests.finish(("deregister", mn_id))
+
+    def again(self, key: Hashable, now: float) -> Iterator[Effect]:
+        """An answer is overdue."""
+        yield from self._requests.again(key, now)
+
+    def settles(self, source: IPv6Address, answer: BindingAcknowledgement) -> bool:
+        """Whether an acknowledgement is the LM's last word on an update."""
+        return source == self._lm and answer.status not in ASK_AGAIN
+
+    def answered(self, here: Attachment, answer: BindingAcknowledgement) -> Iterator[Effect]:
+        """The LM has decided on an update for a node."""
+        del here.asked[answer.sequence]
+        yield from self._requests.finish(("register", answer.sequence))
+
+    def _next_sequence(self) -> int:
+        self._sequence = (self._sequence + 1) % 0x10000
+        return self._sequence
+
+    @staticmethod
+    def _update(
+        sequence: int,
+        mn_id: str,
+        hnps: tuple[IPv6Network, ...],
+        handoff: Handoff,
+        lifetime_s: int,
+        _attempt: int,
+        now: float,
+    ) -> BindingUpdate:
+        return proxy_binding_update(
+            sequence=sequence,
+            mn_id=mn_id,
+            hnps=hnps,
+            handoff=handoff,
+            time=Timestamp.at(now),
+            lifetime_s=lifetime_s,
+        )

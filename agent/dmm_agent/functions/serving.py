@@ -1,0 +1,77 @@
+"""What an access router does for the prefixes of its nodes: delivers and advertises them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.attachments import ServedPrefix
+from dmm_agent.functions.effects import Delivery, Effect, Install, Remove
+from dmm_agent.functions.proxy_messages import MAX_PREFIXES
+from dmm_agent.wire import Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv6Network
+
+    from dmm_agent.functions.attachments import Attachment
+    from dmm_agent.functions.base import Context
+    from dmm_agent.functions.effects import Advertise
+    from dmm_agent.functions.proxy import ProxyOptions
+    from dmm_agent.wire import BindingAcknowledgement
+
+
+class Serving:
+    """The nodes on the access links, and the prefixes that each has there."""
+
+    def __init__(self, context: Context, options: ProxyOptions) -> None:
+        self._options = options
+        self._home_block = context.home_block
+        self._own_pool = context.directory.named(context.network).mobile_pool
+        self.attachments: dict[str, Attachment] = {}
+        """By link."""
+
+    def is_home(self, hnp: IPv6Network) -> bool:
+        """Whether plain routing brings the prefix here, so that no LM has an entry."""
+        return self._home_block is not None and hnp.subnet_of(self._home_block)
+
+    def is_own(self, hnp: IPv6Network) -> bool:
+        """Whether this network leased the prefix."""
+        return hnp.subnet_of(self._own_pool)
+
+    def serve(
+        self, here: Attachment, hnp: IPv6Network, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """The LM has granted a node a prefix here, or goes on granting it."""
+        if hnp not in here.prefixes:
+            if len(here.prefixes) >= MAX_PREFIXES:
+                return
+            for other in self.attachments.values():
+                other.prefixes.pop(hnp, None)  # its delivery is replaced, not removed
+            yield Install(Delivery(hnp, here.link, here.link_local))
+        echo = answer.first(Timestamp)
+        # A lifetime began before its grant arrived, at the earliest when it was asked for
+        # (RFC 6275, 11.7.3): so nothing here outlives what the LM remembers.
+        since = now if echo is None else min(now, echo.seconds)
+        here.prefixes[hnp] = ServedPrefix(
+            hnp,
+            expires_at=since + answer.lifetime_s,
+            refresh_at=since + answer.lifetime_s / 2,
+            lifetime_s=answer.lifetime_s,
+            leased_until=since + self._options.lease_lifetime_s,
+        )
+
+    def stop(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
+        """The prefix is not the node's here any more."""
+        if here.prefixes.pop(hnp, None) is not None:
+            yield Remove(Delivery(hnp, here.link, here.link_local))
+
+    def stop_expired(self, here: Attachment, now: float) -> Iterator[Effect]:
+        """What the LM has granted no further is not the node's any more."""
+        for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
+            yield from self.stop(here, hnp)
+
+    def advertisement(self, here: Attachment, now: float) -> Advertise:
+        """What a node is to hear of its prefixes."""
+        options = self._options
+        interval_s = options.advertisement_interval_s
+        return here.advertisement(self._own_pool, options.preferred_lifetime_s, interval_s, now)
