@@ -19,6 +19,20 @@ class Send:
 
     destination: IPv6Address
     message: Message
+    source: IPv6Address | None = None
+    """Another address of this host to send it from: a mobile node has no signalling address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendOnLink:
+    """Send a Mobility Header message to a neighbour, between link-local addresses.
+
+    An access router's source is the one that all of them show (RFC 6543).
+    """
+
+    link: str
+    link_local: IPv6Address
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,5 +194,15 @@ class Record:
 
 
 Effect = (
-    Send | SetTimer | CancelTimer | Install | Remove | Release | Advertise | Probe | Tell | Record
+    Send
+    | SendOnLink
+    | SetTimer
+    | CancelTimer
+    | Install
+    | Remove
+    | Release
+    | Advertise
+    | Probe
+    | Tell
+    | Record
 )

@@ -30,6 +30,22 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class HeardOnLink:
+    """A Mobility Header message that did not come from beyond the link, intact and decoded.
+
+    At an access router it is from the mobile node on an access link, at a mobile node from the
+    router that its radio hears. Both ends are link-local addresses.
+    """
+
+    link: str
+    link_layer: str
+    """The sender's MAC address, lower case, colon separated."""
+    source: IPv6Address
+    """The sender's link-local address."""
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """A timer set earlier with `SetTimer` by the function named `owner` has come due."""
 
@@ -80,6 +96,47 @@ class Observed:
     link: str
     link_layer: str
     source: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """On a mobile node: its radio can send, perhaps at another access router (RFC 4957).
+
+    Repeated where the kernel announces it again; a function must take that in its stride.
+    """
+
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddress:
+    """A global address of this host, and for how long (RFC 4862, 5.5.4)."""
+
+    address: IPv6Address
+    preferred_until: float
+    """Deprecated from then on: `math.inf` if never, in the past if it is."""
+    valid_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """On a mobile node: these are the radio's global addresses now, all of them.
+
+    None is tentative. Repeated when a router advertisement has renewed lifetimes.
+    """
+
+    addresses: tuple[OwnAddress, ...]
+    """By address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketsInUse:
+    """On a mobile node: its own global addresses that sockets needing continuity use, all of them.
+
+    Told when that has changed.
+    """
+
+    addresses: frozenset[IPv6Address]
 
 
 class Interception(enum.Enum):
@@ -177,11 +234,15 @@ Note = BindingSet | NodeLeft | BindingGone | LocationSought | LeaseEnded
 Event = (
     Started
     | Received
+    | HeardOnLink
     | TimerFired
     | Attached
     | Detached
     | ProbeAnswered
     | Observed
+    | LinkUp
+    | Addressed
+    | SocketsInUse
     | Intercepted
     | Held
     | BindingSet

@@ -67,7 +67,7 @@ class Node:
                 match effect:
                     case Tell(note):
                         inner.append(note)
-                    case Send(destination, message) if destination == self.address:
+                    case Send(destination, message, None) if destination == self.address:
                         inner.append(Received(self.address, message))
                     case _:
                         outside.append(effect)

@@ -14,6 +14,7 @@ from dmm_agent.functions.effects import (
     Release,
     Remove,
     Send,
+    SendOnLink,
     SetTimer,
     Tell,
 )
@@ -85,8 +86,17 @@ class Access(Protocol):
 class Messenger(Protocol):
     """`dmm_agent.runtime.signalling.Signalling`."""
 
-    def send(self, destination: IPv6Address, message: Message) -> str | None:
+    def send(
+        self, destination: IPv6Address, message: Message, source: IPv6Address | None = None
+    ) -> str | None:
         """Send a message."""
+
+
+class Neighbours(Protocol):
+    """Those on the other side of links: `AccessLinks` at an access router."""
+
+    def send_on_link(self, effect: SendOnLink) -> str | None:
+        """Send a message between link-local addresses."""
 
 
 class Holder(Protocol):
@@ -110,6 +120,7 @@ class Executor:
         clock: Clock,
         journal: Journal,
         counters: Counters,
+        neighbours: Neighbours | None = None,
         holder: Holder | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -121,6 +132,7 @@ class Executor:
         self._clock = clock
         self._journal = journal
         self._counters = counters
+        self._neighbours = neighbours
         self._holder = holder
         self._recorder = recorder
 
@@ -174,8 +186,10 @@ class Executor:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Send(destination, message):
-                self._report("send", self._messenger.send(destination, message))
+            case Send(destination, message, source):
+                self._report("send", self._messenger.send(destination, message, source))
+            case SendOnLink():
+                self._report("send", self._send_on_link(effect))
             case Advertise():
                 self._report("advertise", self._advertise(effect))
             case Probe():
@@ -209,6 +223,11 @@ class Executor:
         if self._access is None:
             return f"{effect.link} is not an access link of this host"
         return self._access.probe(effect)
+
+    def _send_on_link(self, effect: SendOnLink) -> str | None:
+        if self._neighbours is None:
+            return f"{effect.link} is not a link to mobile nodes or their routers"
+        return self._neighbours.send_on_link(effect)
 
     def _report(self, what: str, problem: str | None) -> None:
         if problem is not None:

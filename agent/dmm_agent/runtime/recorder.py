@@ -7,7 +7,8 @@ import logging
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.functions.events import Received
+from dmm_agent.attachment.icmpv6 import ROUTER_LINK_LOCAL
+from dmm_agent.functions.events import HeardOnLink, Received
 from dmm_agent.wire import EncodeError, encode
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ class Recorder:
         if isinstance(event, Received):
             octets = encode(event.message, event.source, self._address)
             return {"source": str(event.source), "message": octets.hex()}
+        if isinstance(event, HeardOnLink):
+            octets = encode(event.message, event.source, ROUTER_LINK_LOCAL)
+            sender = {"link": event.link, "link_layer": event.link_layer}
+            return {**sender, "source": str(event.source), "message": octets.hex()}
         return {field.name: getattr(event, field.name) for field in fields(event)}
 
     def close(self) -> None:

@@ -80,6 +80,11 @@ def raw_socket(
     return opened
 
 
+def from_address(source: IPv6Address) -> tuple[int, int, bytes]:
+    """Ancillary data that gives a packet its source address (RFC 3542, 6.2)."""
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, source.packed + bytes(4)
+
+
 class Signalling:
     """The agent's signalling socket; the kernel writes and verifies checksums."""
 
@@ -104,12 +109,15 @@ class Signalling:
         """Close the socket."""
         self._socket.close()
 
-    def send(self, destination: IPv6Address, message: Message) -> str | None:
+    def send(
+        self, destination: IPv6Address, message: Message, source: IPv6Address | None = None
+    ) -> str | None:
         """Send a message; returns why it did not go out, if it did not."""
         name = type(message).__name__
+        chosen = [] if source is None else [from_address(source)]
         try:
-            octets = encode(message, self._address, destination)
-            self._socket.sendto(octets, (str(destination), 0))
+            octets = encode(message, source or self._address, destination)
+            self._socket.sendmsg([octets], chosen, 0, (str(destination), 0))
         except (EncodeError, OSError) as error:
             return f"{name} to {destination}: {error}"
         self._counters.count("sent", name)

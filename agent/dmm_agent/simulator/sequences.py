@@ -32,6 +32,8 @@ SHORT_NAMES = {
     "UpdateNotificationAcknowledgement": "UPA",
     "LocationQuery": "Query",
     "LocationAnswer": "Answer",
+    "SessionReport": "Report",
+    "SessionReportAcknowledgement": "Report Ack",
 }
 
 

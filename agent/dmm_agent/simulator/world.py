@@ -18,6 +18,7 @@ from dmm_agent.functions.effects import (
     Release,
     Remove,
     Send,
+    SendOnLink,
     SetTimer,
 )
 from dmm_agent.functions.events import (
@@ -240,14 +241,14 @@ class World:
         match effect:
             case Send(destination, message):
                 self._send(name, destination, message)
+            case SendOnLink():
+                pass  # a mobile node that runs no function does not listen
             case SetTimer(owner, key, at_s):
                 self._set_timer(name, owner, key, at_s)
             case CancelTimer(owner, key):
                 self._timers.pop((name, owner, key), None)
-            case Install(route):
-                self._changed(route, really=self.tables[name].install(route))
-            case Remove(route):
-                self._changed(route, really=self.tables[name].remove(route))
+            case Install() | Remove():
+                self._steer(name, effect)
             case Advertise():
                 self._advertise(name, effect)
             case Probe(link, target):
@@ -257,8 +258,10 @@ class World:
             case Record():
                 pass
 
-    def _changed(self, route: Route, *, really: bool) -> None:
-        if not really:
+    def _steer(self, name: str, effect: Install | Remove) -> None:
+        route, tables = effect.route, self.tables[name]
+        steer = tables.install if isinstance(effect, Install) else tables.remove
+        if not steer(route):
             return
         self.forwarding.tables_changed()
         for inspect in self.on_change:

@@ -116,6 +116,7 @@ from dmm_agent.wire.pmip6_options import (
     TransientBinding,
     TransientBindingFlag,
 )
+from dmm_agent.wire.sessions import ReportStatus, SessionReport, SessionReportAcknowledgement
 
 __all__ = [
     "DESTINATION_OPTIONS",
@@ -193,12 +194,15 @@ __all__ = [
     "NonceIndices",
     "Option",
     "PreviousMaar",
+    "ReportStatus",
     "RequestedContext",
     "RestartCounter",
     "RevocationFlag",
     "RevocationStatus",
     "RevocationTrigger",
     "ServingMaar",
+    "SessionReport",
+    "SessionReportAcknowledgement",
     "Timestamp",
     "TransientBinding",
     "TransientBindingFlag",

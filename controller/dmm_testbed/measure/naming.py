@@ -26,6 +26,8 @@ _BY_CLASS = {
     wire.BindingRevocationAcknowledgement: "BRA",
     wire.LocationQuery: "Query",
     wire.LocationAnswer: "Answer",
+    wire.SessionReport: "Report",
+    wire.SessionReportAcknowledgement: "Report Ack",
 }
 
 

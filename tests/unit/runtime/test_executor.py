@@ -20,6 +20,7 @@ from dmm_agent.functions.effects import (
     Record,
     Remove,
     Send,
+    SendOnLink,
     SetTimer,
 )
 from dmm_agent.functions.events import Detached, Event, Interception, Received, Started, TimerFired
@@ -60,6 +61,7 @@ class World:
             data_plane=self,
             access=self if access else None,
             messenger=self,
+            neighbours=self if access else None,
             timers=self.timers,
             clock=Clock(),
             journal=self.journal,
@@ -94,8 +96,14 @@ class World:
         self.log.append(effect)
         return "no such link"
 
-    def send(self, destination: IPv6Address, message: Message) -> str | None:
-        self.log.append((destination, message))
+    def send(
+        self, destination: IPv6Address, message: Message, source: IPv6Address | None = None
+    ) -> str | None:
+        self.log.append((destination, message) if source is None else (destination, source))
+        return None
+
+    def send_on_link(self, effect: SendOnLink) -> str | None:
+        self.log.append(effect)
         return None
 
     def counted(self, group: str) -> dict[object, object]:
@@ -118,6 +126,23 @@ def test_without_routes_the_kernel_is_left_alone() -> None:
     world.executor().handle(Started())
 
     assert world.log == [(PEER, HEARTBEAT)]
+
+
+def test_messages_go_to_neighbours_and_from_the_address_that_was_chosen() -> None:
+    said = SendOnLink("mn11", IPv6Address("fe80::1"), HEARTBEAT)
+    world = World(lambda _: [said, Send(PEER, HEARTBEAT, HNP[5])])
+
+    world.executor().handle(Started())
+
+    assert world.log == [said, (PEER, HNP[5])]
+
+
+def test_a_message_to_a_neighbour_of_a_host_without_any_is_a_fault() -> None:
+    world = World(lambda _: [SendOnLink("mn11", IPv6Address("fe80::1"), HEARTBEAT)])
+
+    world.executor(access=False).handle(Started())
+
+    assert world.counted("faults") == {"send": 1}
 
 
 def test_timers_come_back_to_the_function_that_set_them() -> None:

@@ -100,6 +100,10 @@ MESSAGES: dict[type[Message], SearchStrategy[Any]] = {
     wire.LocationAnswer: st.builds(
         wire.LocationAnswer, st.sampled_from(wire.AnswerStatus), U16, U16, SOME
     ),
+    wire.SessionReport: st.builds(wire.SessionReport, U16, U16, SOME),
+    wire.SessionReportAcknowledgement: st.builds(
+        wire.SessionReportAcknowledgement, st.sampled_from(wire.ReportStatus), U16, SOME
+    ),
     wire.Heartbeat: st.builds(wire.Heartbeat, U32, flags(wire.HeartbeatFlag), SOME),
     wire.HandoverInitiate: st.builds(
         wire.HandoverInitiate, U16, flags(wire.HandoverInitiateFlag), U8, SOME
