@@ -54,6 +54,8 @@ class NetworkEntry(_Strict):
     """Everything the network owns, its mobile pool included."""
     mobile_pool: IPv6Network
     """Home network prefixes of this network are /64s out of this pool."""
+    plain: IPv6Network | None = None
+    """Addresses on access links, for nodes without mobility; who has one is no router."""
     lm: IPv6Address
     mr: IPv6Address
     access_mrs: tuple[AccessEntry, ...] = ()
@@ -63,11 +65,13 @@ class NetworkEntry(_Strict):
     """Where packets are rewritten: the /32 whose addresses `mr` turns into those of visitors."""
 
     @model_validator(mode="after")
-    def _pool_is_inside(self) -> Self:
+    def _parts_are_inside(self) -> Self:
         if not self.mobile_pool.subnet_of(self.prefix):
             raise ValueError(
                 f"expected mobile_pool {self.mobile_pool} to be a part of prefix {self.prefix}"
             )
+        if self.plain and not self.plain.subnet_of(self.prefix):
+            raise ValueError(f"expected plain {self.plain} to be a part of prefix {self.prefix}")
         return self
 
     def mr_of(self, sender: IPv6Address) -> IPv6Address:

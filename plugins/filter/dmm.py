@@ -86,7 +86,7 @@ def dmm_dataplanes(topology_file: str, profile_file: str) -> list[str]:
 
 
 def dmm_underlay(topology_file: str, profile_file: str) -> dict[str, dict[str, Any]]:
-    """Say what each router announces of mobile prefixes, and which routes it is to have.
+    """Say what each router announces and advertises, and which routes it is to have.
 
     Raises:
         AnsibleFilterError: something is wrong with the files.
@@ -103,6 +103,8 @@ def dmm_underlay(topology_file: str, profile_file: str) -> dict[str, dict[str, A
         host: {
             "announces": list(map(str, part.announces)),
             "own_blocks_only": part.own_blocks_only,
+            "plain": part.plain and str(part.plain),
+            "advertises_plain": part.advertises_plain,
             "routes": list(map(str, part.routes)),
         }
         for host, part in routing.items()

@@ -97,8 +97,9 @@ class TestUnderlay:
                     "ip -json -6 address show dev %s", interface["name"]
                 )
                 (link,) = json.loads(shown)
-                addresses = [a["local"] for a in link["addr_info"]]
-                assert addresses == ["fe80::200:5eff:fe00:5213"]
+                addresses = {f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"]}
+                assert addresses == set(interface["addresses"])
+                assert "fe80::200:5eff:fe00:5213/64" in addresses
                 assert (
                     lab.host(name).check_output("cat /sys/class/net/%s/address", interface["name"])
                     == "00:00:5e:00:52:13"

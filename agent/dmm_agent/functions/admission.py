@@ -64,5 +64,8 @@ def refusal(
 
 
 def is_infrastructure(directory: Directory, address: IPv6Address) -> bool:
-    """Whether an address is a router's: of a network in the directory, but of no mobile node."""
-    return directory.owner_of(address) is not None and directory.home_of(address) is None
+    """Whether an address can be a router's: of a network in the directory, on no access link."""
+    owner = directory.owner_of(address)
+    if owner is None or address in owner.mobile_pool:
+        return False
+    return owner.plain is None or address not in owner.plain

@@ -136,6 +136,7 @@ def make_plan(
                 network=gateway.network,
                 prefix=prefix,
                 mobile_pool=pool,
+                plain=IPv6Network((base | 0x4000 << 64, 50)),
                 lm=gateway.address,
                 mr=gateway.address,
                 access_mrs=tuple(access_mrs) if interception == "access" else (),

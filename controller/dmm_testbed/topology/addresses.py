@@ -4,6 +4,8 @@ A network of number n owns 2001:db8:n::/48 (RFC 3849), n in hexadecimal:
 
 ====================  =====================================================================
 2001:db8:n::/50       infrastructure: loopbacks 2001:db8:n::h, links 2001:db8:n:L::/64
+2001:db8:n:4000::/50  plain prefixes: addresses on access links that no mobility is for; each access
+                      router owns a /56 of it, each of its access links a /64 of that
 2001:db8:n:8000::/49  mobile pool: home network prefixes, a /64 for each mobile node; its first
                       /56 stays with the gateway, each access router owns one of the others
 ====================  =====================================================================
@@ -20,9 +22,9 @@ MAX_NETWORK_NUMBER = 255
 """A network number is also one byte of its mobile nodes' MAC addresses."""
 MAX_MOBILE_NODES_PER_NETWORK = 255
 """So is a mobile node's running number."""
-MAX_ACCESS_ROUTERS_PER_NETWORK = 127
-"""A /49 holds 128 blocks of /56; the gateway keeps one."""
-HOME_NETWORK_PREFIXES_PER_BLOCK = 256
+MAX_ACCESS_ROUTERS_PER_NETWORK = 63
+"""A /50 holds 64 blocks of /56; the first is nobody's."""
+PREFIXES_PER_BLOCK = 256
 """A /56 holds 256 prefixes of /64."""
 
 ACCESS_ROUTER_MAC = "00:00:5e:00:52:13"
@@ -32,6 +34,7 @@ ACCESS_ROUTER_LINK_LOCAL = IPv6Interface("fe80::200:5eff:fe00:5213/64")
 
 _DOCUMENTATION_PREFIX = int(IPv6Address("2001:db8::"))
 _LOCATORS = int(IPv6Address("3fff::"))
+_PLAIN_SUBNET = 0x4000
 _MOBILE_SUBNET = 0x8000
 _BLOCK_SUBNETS = 0x100
 
@@ -48,6 +51,21 @@ def network_prefix(network: int) -> IPv6Network:
 def infrastructure_prefix(network: int) -> IPv6Network:
     """Loopbacks and links of a network."""
     return _subnet(network, 0, 50)
+
+
+def plain_prefix(network: int) -> IPv6Network:
+    """Addresses of a network's access links, for nodes without mobility."""
+    return _subnet(network, _PLAIN_SUBNET, 50)
+
+
+def plain_block(network: int, access_router: int) -> IPv6Network:
+    """The plain prefixes of the links of one access router (1...)."""
+    return _subnet(network, _PLAIN_SUBNET + access_router * _BLOCK_SUBNETS, 56)
+
+
+def access_link_subnet(network: int, access_router: int, link: int) -> IPv6Network:
+    """The plain prefix of an access link, by its number (0...) at its access router (1...)."""
+    return _subnet(network, _PLAIN_SUBNET + access_router * _BLOCK_SUBNETS + link, 64)
 
 
 def locator_prefix(network: int) -> IPv6Network:

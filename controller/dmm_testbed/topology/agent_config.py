@@ -72,6 +72,7 @@ def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:
                     "network": network.name,
                     "prefix": network.prefix,
                     "mobile_pool": network.mobile_pool,
+                    "plain": network.plain,
                     "lm": lm[0].loopback,
                     "mr": mr[0].loopback,
                     "access_mrs": _access_mrs(topology, profile, network, mr[0]),
@@ -84,9 +85,9 @@ def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:
 def _access_mrs(
     topology: Topology, profile: Profile, network: Network, mr: Machine
 ) -> list[dict[str, Any]]:
-    """The access routers with an MR of their own, and the prefixes of the fixed hosts below."""
+    """The access routers with an MR of their own, and the prefixes of the hosts that stay below."""
     return [
-        {"prefixes": _links_of_hosts(router), "mr": router.loopback}
+        {"prefixes": [*_links_of_hosts(router), router.plain_block], "mr": router.loopback}
         for router in topology.with_role(Role.ACCESS_ROUTER)
         if router.network is network and router is not mr and "mr" in profile.on(router)
     ]

@@ -59,6 +59,8 @@ class Network:
     number: int
     prefix: IPv6Network
     infrastructure: IPv6Network
+    plain: IPv6Network
+    """Addresses on access links that no mobility is for."""
     locator: IPv6Network
     mobile_pool: IPv6Network
 
@@ -71,8 +73,8 @@ class Link:
     """Names of the machines; of a radio link, the access router first."""
     radio: bool
     mtu: int
-    subnet: IPv6Network | None
-    """None on radio links: only home network prefixes are used there."""
+    subnet: IPv6Network
+    """Of a radio link, its plain prefix: nodes with mobility use home network prefixes there."""
     impairments: Impairments
 
 
@@ -134,6 +136,8 @@ class Machine:
     """An access router's gateway."""
     block: IPv6Network | None
     """Part of the mobile pool that plain routing brings to an access router, or to a gateway."""
+    plain_block: IPv6Network | None
+    """The plain prefixes of an access router's links."""
     announces: tuple[IPv6Network, ...]
     """Mobile prefixes that underlay routing brings here."""
     default_route: DefaultRoute | None

@@ -40,6 +40,7 @@ def plain_machine(machine: Machine) -> dict[str, Any]:
         "locator": str(machine.network.locator),
         "pool": str(machine.network.mobile_pool),
         "block": _text(machine.block),
+        "plain_block": _text(machine.plain_block),
         "announces": [str(prefix) for prefix in machine.announces],
         "loopback": _text(machine.loopback),
         "address": _address(machine),
@@ -77,6 +78,7 @@ def _plain_network(network: Network) -> dict[str, Any]:
         "number": network.number,
         "prefix": str(network.prefix),
         "infrastructure": str(network.infrastructure),
+        "plain": str(network.plain),
         "locator": str(network.locator),
         "pool": str(network.mobile_pool),
     }
@@ -87,7 +89,7 @@ def _plain_link(link: Link) -> dict[str, Any]:
         "ends": list(link.ends),
         "radio": link.radio,
         "mtu": link.mtu,
-        "subnet": _text(link.subnet),
+        "subnet": str(link.subnet),
         "impairments": _plain_impairments(link.impairments),
     }
 

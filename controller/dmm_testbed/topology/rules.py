@@ -156,7 +156,7 @@ def _access_router_count(file: TopologyFile) -> Iterator[str]:
     for network, count in counted.items():
         if count > addresses.MAX_ACCESS_ROUTERS_PER_NETWORK:
             yield (
-                f"network {network}: hosts: its mobile pool has blocks for "
+                f"network {network}: hosts: its prefix has blocks for "
                 f"{addresses.MAX_ACCESS_ROUTERS_PER_NETWORK} access routers, not {count}"
             )
 
@@ -259,10 +259,10 @@ def _mobile_node_count(file: TopologyFile) -> Iterator[str]:
                 f"{addresses.MAX_MOBILE_NODES_PER_NETWORK} can start in one network, not {count}"
             )
     for name, count in heard.items():
-        if count > addresses.HOME_NETWORK_PREFIXES_PER_BLOCK:
+        if count > addresses.PREFIXES_PER_BLOCK:
             yield (
                 f"host {name}: mobile_nodes: its block has home network prefixes for "
-                f"{addresses.HOME_NETWORK_PREFIXES_PER_BLOCK} mobile nodes, and {count} hear it; "
+                f"{addresses.PREFIXES_PER_BLOCK} mobile nodes, and {count} hear it; "
                 "lower count, or give hears"
             )
 

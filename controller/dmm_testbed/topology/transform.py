@@ -59,7 +59,7 @@ def resolve(file: TopologyFile) -> Topology:
     places |= {node.name: _Place(Role.MOBILE_NODE, node.network) for node in mobile_nodes}
     links = (
         *_fixed_links(file, networks, places),
-        *_radio_links(file.access_mtu, mobile_nodes),
+        *_radio_links(file, networks, mobile_nodes),
     )
     attached = {(node.attach, node.name) for node in mobile_nodes}
     interfaces = _interfaces(links, places, networks, attached)
@@ -81,6 +81,7 @@ def _network(name: str, number: int) -> Network:
         number,
         addresses.network_prefix(number),
         addresses.infrastructure_prefix(number),
+        addresses.plain_prefix(number),
         addresses.locator_prefix(number),
         addresses.mobile_pool(number),
     )
@@ -104,10 +105,30 @@ def _fixed_links(
         )
 
 
-def _radio_links(mtu: int, mobile_nodes: Iterable[PlannedMobileNode]) -> Iterator[Link]:
+def _radio_links(
+    file: TopologyFile, networks: Mapping[str, Network], mobile_nodes: Iterable[PlannedMobileNode]
+) -> Iterator[Link]:
+    numbers = _access_router_numbers(file)
+    counted: Counter[str] = Counter()
     for node in mobile_nodes:
         for access_router in node.hears:
-            yield Link((access_router, node.name), True, mtu, None, Impairments())
+            network = networks[file.hosts[access_router].network].number
+            subnet = addresses.access_link_subnet(
+                network, numbers[access_router], counted[access_router]
+            )
+            counted[access_router] += 1
+            yield Link((access_router, node.name), True, file.access_mtu, subnet, Impairments())
+
+
+def _access_router_numbers(file: TopologyFile) -> dict[str, int]:
+    """The number (1...) of each access router in its network, in file order."""
+    counted: Counter[str] = Counter()
+    numbers = {}
+    for name, host in file.hosts.items():
+        if host.role == "access_router":
+            counted[host.network] += 1
+            numbers[name] = counted[host.network]
+    return numbers
 
 
 def _interfaces(
@@ -118,14 +139,14 @@ def _interfaces(
 ) -> dict[str, tuple[Interface, ...]]:
     found: dict[str, list[Interface]] = {name: [] for name in places}
     for link in links:
-        both = addresses.link_addresses(link.subnet) if link.subnet else (None, None)
+        both = addresses.link_addresses(link.subnet)
         for own, peer in ((0, 1), (1, 0)):
             name, peer_name = link.ends[own], link.ends[peer]
             sources = _source_prefixes(name, peer_name, links, places, networks)
             found[name].append(
                 _interface(link, places, own, both, sources)
                 if not link.radio
-                else _radio_interface(link, places, own, link.ends in attached)
+                else _radio_interface(link, places, own, both[own], link.ends in attached)
             )
     return {name: tuple(interfaces) for name, interfaces in found.items()}
 
@@ -134,7 +155,7 @@ def _interface(
     link: Link,
     places: Mapping[str, _Place],
     own: int,
-    both: tuple[IPv6Interface | None, IPv6Interface | None],
+    both: tuple[IPv6Interface, IPv6Interface],
     source_prefixes: tuple[IPv6Network, ...],
 ) -> Interface:
     address, peer_address = both[own], both[1 - own]
@@ -146,8 +167,8 @@ def _interface(
         peer_network=peer.network,
         kind=InterfaceKind.ROUTER if between_routers else InterfaceKind.CORRESPONDENT,
         mtu=link.mtu,
-        addresses=(address,) if address else (),
-        peer_address=peer_address.ip if peer_address else None,
+        addresses=(address,),
+        peer_address=peer_address.ip,
         mac=None,
         up=True,
         source_prefixes=source_prefixes,
@@ -155,7 +176,9 @@ def _interface(
     )
 
 
-def _radio_interface(link: Link, places: Mapping[str, _Place], own: int, up: bool) -> Interface:
+def _radio_interface(
+    link: Link, places: Mapping[str, _Place], own: int, plain: IPv6Interface, up: bool
+) -> Interface:
     peer = places[link.ends[1 - own]]
     at_access_router = own == 0
     return Interface(
@@ -164,7 +187,7 @@ def _radio_interface(link: Link, places: Mapping[str, _Place], own: int, up: boo
         peer_network=peer.network,
         kind=InterfaceKind.ACCESS if at_access_router else InterfaceKind.RADIO,
         mtu=link.mtu,
-        addresses=(addresses.ACCESS_ROUTER_LINK_LOCAL,) if at_access_router else (),
+        addresses=(addresses.ACCESS_ROUTER_LINK_LOCAL, plain) if at_access_router else (),
         peer_address=None,
         mac=addresses.ACCESS_ROUTER_MAC if at_access_router else None,
         # An access router's end stays up: losing its carrier is how it sees a node go.
@@ -199,9 +222,7 @@ def _source_prefixes(
     prefixes = {prefix for n in beyond_networks for prefix in (n.prefix, n.locator)}
     # A neighbour may also speak from its address on a link that is numbered by this side.
     prefixes |= {
-        link.subnet
-        for link in links
-        if link.subnet and name in link.ends and beyond.intersection(link.ends)
+        link.subnet for link in links if name in link.ends and beyond.intersection(link.ends)
     }
     return tuple(collapse_addresses(prefixes))
 
@@ -212,12 +233,11 @@ def _hosts(
     interfaces: Mapping[str, tuple[Interface, ...]],
 ) -> Iterator[Machine]:
     numbers: Counter[str] = Counter()
-    blocks: Counter[str] = Counter()
+    access_routers = _access_router_numbers(file)
     for name, host in file.hosts.items():
         network, role = networks[host.network], Role(host.role)
         numbers[network.name] += 1
-        if role is Role.ACCESS_ROUTER:
-            blocks[network.name] += 1
+        access_router = access_routers.get(name, 0)
         own_number = numbers[network.name]
         yield Machine(
             name=name,
@@ -226,8 +246,11 @@ def _hosts(
             loopback=addresses.loopback(network.number, own_number) if role.routes else None,
             interfaces=interfaces[name],
             gateway=host.gateway,
-            block=_block(role, network, blocks[network.name]),
-            announces=_announces(file, host, networks, blocks[network.name]),
+            block=_block(role, network, access_router),
+            plain_block=(
+                addresses.plain_block(network.number, access_router) if access_router else None
+            ),
+            announces=_announces(file, host, networks, access_router),
             default_route=_default_route(host, interfaces[name]),
             mobile=None,
             dataplane=host.dataplane,
@@ -280,6 +303,7 @@ def _mobile_node(
         interfaces=interfaces,
         gateway=None,
         block=None,
+        plain_block=None,
         announces=(),
         default_route=None,
         mobile=MobileNode(

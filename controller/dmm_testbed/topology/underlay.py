@@ -6,6 +6,9 @@ there to nowhere while its node is away; what is left of a network's pool leads 
 all networks, so that a packet to a mobile node comes to the nearest of them; blocks are announced,
 too, but accepted in their own network alone.
 
+Plain prefixes, which no mobility is for, always lead to the access router whose links have them.
+Where the profile places no `proxy`, nothing but the underlay is there to advertise them.
+
 With `forwarding: rewrite` the router with the MR of a network announces its locators.
 """
 
@@ -33,6 +36,10 @@ class Routing:
     """Mobile prefixes that lead here."""
     own_blocks_only: bool
     """Whether it ignores what access routers of other networks announce."""
+    plain: IPv6Network | None
+    """The plain prefixes of an access router's links, which lead here too."""
+    advertises_plain: bool
+    """Whether it is the underlay that tells nodes on access links their plain prefixes."""
     routes: tuple[IPv6Network, ...]
     """What it has a route to once all routers run, its own announcements aside."""
 
@@ -42,12 +49,17 @@ def underlay(topology: Topology, profile: Profile) -> dict[str, Routing]:
     routers = [machine for machine in topology.machines.values() if machine.loopback]
     anycast = is_anycast(profile)
     announced = {r.name: _announced(topology, profile, r, anycast=anycast) for r in routers}
-    loopbacks = tuple(IPv6Network(str(router.loopback)) for router in routers)
+    fixed = (
+        *(IPv6Network(str(router.loopback)) for router in routers),
+        *(router.plain_block for router in routers if router.plain_block),
+    )
     return {
         router.name: Routing(
             announced[router.name],
             anycast,
-            (*loopbacks, *_learnt(router, routers, announced, anycast=anycast)),
+            router.plain_block,
+            router.role is Role.ACCESS_ROUTER and "proxy" not in profile.on(router),
+            (*fixed, *_learnt(router, routers, announced, anycast=anycast)),
         )
         for router in routers
     }

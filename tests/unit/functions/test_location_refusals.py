@@ -73,8 +73,9 @@ def test_of_several_mistakes_the_first_in_order_is_said(lm: Steps) -> None:
         assert answer(lm, without(lm.update(), *missing), source).status == status
 
 
-def test_a_mobile_node_cannot_play_access_router(lm: Steps) -> None:
-    refused = answer(lm, lm.update(), source="2001:db8:1:8100::1")
+@pytest.mark.parametrize("source", ["2001:db8:1:8100::1", "2001:db8:1:4100::ff"])
+def test_nobody_on_an_access_link_can_play_access_router(lm: Steps, source: str) -> None:
+    refused = answer(lm, lm.update(), source)
     assert refused.status == BindingStatus.MAG_NOT_AUTHORIZED_FOR_PROXY_REG
 
 

@@ -212,7 +212,9 @@ def test_the_gateway_serves_its_network_where_access_routers_route_too(
     assert str(served["net1"]["mr"]) == "2001:db8:1::1"
     (below,) = served["net2"]["access_mrs"]
     assert str(below["mr"]) == str(pair[0].machines["ar21"].loopback)
-    assert list(map(str, below["prefixes"])) == ["2001:db8:2:2::/64"], "where cn2 is"
+    assert list(map(str, below["prefixes"])) == ["2001:db8:2:2::/64", "2001:db8:2:4100::/56"], (
+        "where cn2 is, and where nodes without mobility are"
+    )
 
 
 def test_a_host_that_does_not_exist_is_an_error(

@@ -117,7 +117,7 @@ def test_a_value_that_aliases_make_huge_is_quoted_in_short(
 def test_a_network_has_blocks_for_so_many_access_routers(
     tmp_path: Path, functions: dict[str, type[Function[Any]]]
 ) -> None:
-    names = [f"ar{number}" for number in range(128)]
+    names = [f"ar{number}" for number in range(64)]
     hosts = {n: {"network": "net1", "role": "access_router", "gateway": "gw1"} for n in names}
     data = {
         "plugin": "dmm_topology",
@@ -131,7 +131,7 @@ def test_a_network_has_blocks_for_so_many_access_routers(
     wide.write_text(yaml.safe_dump(data), encoding="utf-8")
 
     assert check(wide, ERRORS / VALID["profile"], functions) == [
-        f"{wide}: network net1: hosts: its mobile pool has blocks for 127 access routers, not 128"
+        f"{wide}: network net1: hosts: its prefix has blocks for 63 access routers, not 64"
     ]
 
 

@@ -54,7 +54,11 @@ def test_the_address_plan_is_the_documented_one(inventory: Path) -> None:
     assert str(machines["ar12"].block) == "2001:db8:1:8200::/56"
     assert str(machines["gw1"].interface("core").addresses[0]) == "2001:db8:0:1::2/64"
     assert str(machines["gw3"].interface("ar32").addresses[0]) == "2001:db8:3:2::1/64"
-    assert str(machines["ar11"].interface("mn21").addresses[0]) == "fe80::200:5eff:fe00:5213/64"
+    assert str(machines["ar12"].plain_block) == "2001:db8:1:4200::/56"
+    assert [str(a) for a in machines["ar11"].interface("mn21").addresses] == [
+        "fe80::200:5eff:fe00:5213/64",
+        "2001:db8:1:4101::1/64",
+    ]
     assert machines["ar11"].interface("mn21").mac == "00:00:5e:00:52:13"
     assert machines["mn21"].mobile is not None
     assert machines["mn21"].mobile.mac == "02:00:00:00:02:01"
@@ -178,7 +182,13 @@ def test_no_two_things_ever_share_an_address_a_name_or_a_prefix(file: TopologyFi
     assert max(Counter(fixed).values()) == 1
     macs = [machine.mobile.mac for machine in machines if machine.mobile]
     assert len(set(macs)) == len(macs)
-    blocks = [machine.block for machine in machines if machine.block]
+    blocks = [
+        block
+        for machine in machines
+        for block in (machine.block, machine.plain_block)
+        if block is not None
+    ]
+    blocks += [network.infrastructure for network in topology.networks.values()]
     assert not any(one.overlaps(other) for one, other in combinations(blocks, 2))
     for machine in machines:
         names = [interface.name for interface in machine.interfaces]

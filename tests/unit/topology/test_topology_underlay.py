@@ -84,3 +84,34 @@ def test_with_rewriting_locators_lead_to_the_gateway_of_their_network(
         assert f"3fff:{number}::/32" in mobile(routing[f"gw{number}"].announces)
         assert f"3fff:{number}::/32" in mobile(routing["core1"].routes)
     assert mobile(routing["ar11"].announces) == {"2001:db8:1:8100::/56"}
+
+
+def test_plain_prefixes_lead_to_their_access_router_whatever_is_placed(
+    inventory: Path, functions: Functions
+) -> None:
+    for profile in ("gateway-query", "anycast-query"):
+        file = inventory / "profiles" / f"{profile}.yml"
+        parts = underlay(*load_checked(inventory / "designs.yml", file, functions))
+        assert str(parts["ar11"].plain) == "2001:db8:1:4100::/56"
+        assert parts["ar11"].plain in parts["gw3"].routes
+        assert parts["gw1"].plain is None
+
+
+def test_the_underlay_advertises_plain_prefixes_only_where_no_proxy_does(
+    inventory: Path, functions: Functions, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.yml"
+    bare.write_text(
+        "name: bare\n"
+        "description: access networks that run no agent\n"
+        "placement: {gateway: [allocator, lm, mr]}\n",
+        encoding="utf-8",
+    )
+    usual = inventory / "profiles" / "gateway-query.yml"
+    advertising = {
+        profile: {n for n, part in parts.items() if part.advertises_plain}
+        for profile in (bare, usual)
+        for parts in [underlay(*load_checked(inventory / "small.yml", profile, functions))]
+    }
+
+    assert advertising == {bare: {"ar11", "ar21", "ar22"}, usual: set()}
