@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
 
 NLM_F_REQUEST = 0x1
+NLM_F_DUMP_INTR = 0x10
 NLM_F_ACK = 0x4
 NLM_F_DUMP = 0x300
 NLM_F_REPLACE = 0x100
@@ -72,7 +74,15 @@ class Answer:
 
 
 class NetlinkError(Exception):
-    """The kernel refused a dump or gave no answer."""
+    """The kernel refused a dump or gave no answer; `errno` says why, 0 if nobody knows."""
+
+    def __init__(self, sentence: str, errno: int = 0) -> None:
+        super().__init__(sentence)
+        self.errno = errno
+
+
+class DumpInterruptedError(NetlinkError):
+    """What was listed changed meanwhile, so the list may lack something."""
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -159,18 +169,34 @@ class Netlink:
         Raises:
             NetlinkError: the kernel refused, or gave no answer.
         """
+        bodies: list[bytes] = []
+        with suppress(DumpInterruptedError):
+            bodies.extend(self.walk(kind, header))
+        return bodies
+
+    def walk(self, kind: int, header: bytes) -> Iterator[bytes]:
+        """The same one after the other, so that a long list takes no memory.
+
+        Whoever stops before the end must close this socket: the rest is still to come.
+
+        Raises:
+            DumpInterruptedError: the list changed while it was read (after the last body).
+            NetlinkError: the kernel refused, or gave no answer.
+        """
         self._send([Request(kind, NLM_F_DUMP, header)])
         wanted = self._sequence
-        bodies: list[bytes] = []
+        interrupted = False
         while True:
             for answer, flags, sequence, body in messages(self._receive()):
                 if sequence != wanted:
                     continue
-                if answer == NLMSG_DONE:
-                    return bodies
-                if answer == NLMSG_ERROR:
-                    raise NetlinkError(f"the kernel refused to list: {_answer(flags, body)}")
-                bodies.append(body)
+                interrupted |= bool(flags & NLM_F_DUMP_INTR)
+                if answer in (NLMSG_DONE, NLMSG_ERROR):
+                    _check_end(flags, body)
+                    if interrupted:
+                        raise DumpInterruptedError("what was listed changed meanwhile")
+                    return
+                yield body
 
     def get(self, kind: int, body: bytes) -> bytes | None:
         """The body of the one thing asked for, None if there is no such thing.
@@ -201,6 +227,13 @@ class Netlink:
             return self._socket.recv(RECEIVE_SIZE)
         except OSError as error:
             raise NetlinkError(f"the kernel gave no answer: {error}") from error
+
+
+def _check_end(flags: int, body: bytes) -> None:
+    """Both ends of a dump say how it went, by the same number."""
+    answer = _answer(flags, body)
+    if answer.errno:
+        raise NetlinkError(f"the kernel refused to list: {answer}", answer.errno)
 
 
 def _answer(flags: int, body: bytes) -> Answer:

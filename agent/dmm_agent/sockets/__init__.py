@@ -1,0 +1,1 @@
+"""The host's own sockets, and which of its addresses they need to keep."""

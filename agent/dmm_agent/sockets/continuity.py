@@ -1,0 +1,46 @@
+"""Which addresses of this host have sessions that break without them (draft, section 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmm_agent.sockets.sock_diag import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from ipaddress import IPv6Address
+
+    from dmm_agent.sockets.flows import DeclinedFlows
+    from dmm_agent.sockets.sock_diag import Socket
+
+
+def addresses_in_use(
+    sockets: Iterable[Socket], declined: Sequence[DeclinedFlows] = ()
+) -> frozenset[IPv6Address]:
+    """The global addresses that sockets need: of sessions, and of servers bound to one."""
+    return frozenset(found.local for found in sockets if needs_its_address(found, declined))
+
+
+def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> bool:
+    """Whether a socket is lost when its address is.
+
+    A socket that has an address is a session (TCP from its first segment on, UDP once it is
+    connected) or was bound to this very address, a server for instance.
+    """
+    if not _is_global(found.local) or found.state is State.TIME_WAIT:
+        return False
+    # Our side is closed, all of it has arrived, and no process is there to take what may come.
+    if found.state is State.FIN_WAIT_2 and not found.inode:
+        return False
+    return not any(flows.match(found) for flows in declined)
+
+
+def _is_global(address: IPv6Address) -> bool:
+    """Of global scope (RFC 4007), so that a network gave it; IPv4 in disguise is not."""
+    return not (
+        address.is_unspecified
+        or address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.ipv4_mapped is not None
+    )

@@ -1,0 +1,163 @@
+"""Sockets from netlink octets, and what is believed of a list that changed while it was read."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from dmm_agent.dataplane.netlink import (
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    DumpInterruptedError,
+    Netlink,
+    NetlinkError,
+    attribute_u32,
+)
+from dmm_agent.sockets import monitor as monitoring
+from dmm_agent.sockets.continuity import addresses_in_use
+from dmm_agent.sockets.flows import DeclinedFlows
+from dmm_agent.sockets.monitor import LOOKS_AT_ONCE, SocketMonitor
+from dmm_agent.sockets.sock_diag import INET_DIAG_CLASS_ID, Socket, State, decode_socket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ONE, TWO, CN = (IPv6Address(f"2001:db8:{n}::1") for n in (1, 2, 3))
+
+
+def octets(state: int, local: IPv6Address, remote: IPv6Address, *, inode: int = 7) -> bytes:
+    """An inet_diag_msg as linux/inet_diag.h lays it out."""
+    sockid = struct.pack("!HH16s16s", 5000, 443, local.packed, remote.packed)
+    after = struct.pack("=IIIIIII", 0, 1, 0, 0, 0, 0, 0)  # interface, cookie, timers, queues, uid
+    head = struct.pack("=BBBB", socket.AF_INET6, state, 0, 0)
+    return head + sockid + after + struct.pack("=I", inode) + attribute_u32(INET_DIAG_CLASS_ID, 5)
+
+
+def session(local: IPv6Address) -> Socket:
+    return Socket("tcp", State.ESTABLISHED, local, 5000, CN, 443, cookie=1, inode=7, priority=0)
+
+
+def test_a_socket_is_read_as_the_kernel_writes_it() -> None:
+    assert decode_socket("tcp", octets(8, ONE, CN)) == Socket(
+        "tcp", State.CLOSE_WAIT, ONE, 5000, CN, 443, cookie=1, inode=7, priority=5
+    )
+
+
+@given(st.binary(max_size=200))
+def test_anything_else_is_no_socket_and_no_error(data: bytes) -> None:
+    found = decode_socket("udp", data)
+    assert found is None or found.state in State
+
+
+def test_states_that_later_kernels_may_invent_are_passed_over() -> None:
+    assert decode_socket("tcp", octets(14, ONE, CN)) is None
+
+
+def test_unusual_addresses_are_not_global() -> None:
+    odd = ("::", "::1", "fe80::1", "ff0e::1", "::ffff:192.0.2.1")
+    assert addresses_in_use(session(IPv6Address(text)) for text in odd) == frozenset()
+    assert addresses_in_use([session(IPv6Address("fd00::1"))]) == {IPv6Address("fd00::1")}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"protocol": "sctp", "remote_ports": [80]}, "protocol"),
+        ({"protocol": "tcp", "remote_ports": []}, "remote_ports"),
+        ({"protocol": "tcp", "remote_ports": [0]}, "remote_ports"),
+        ({"protocol": "tcp", "remote_ports": [80], "local_ports": [1]}, "local_ports"),
+    ],
+)
+def test_wrong_declined_flows_are_refused_by_field(wrong: dict[str, object], field: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        DeclinedFlows.model_validate(wrong)
+    assert refused.value.errors()[0]["loc"][0] == field
+
+
+# Lists that change while they are read
+
+
+@pytest.fixture
+def kernel() -> Iterator[tuple[Netlink, socket.socket]]:
+    """A netlink socket whose other end is not the kernel but the test."""
+    netlink = Netlink()
+    netlink.close()
+    netlink._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    yield netlink, other
+    netlink.close()
+    other.close()
+
+
+def message(kind: int, flags: int, body: bytes) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+
+def test_a_list_that_changed_is_told_after_its_last_entry(
+    kernel: tuple[Netlink, socket.socket],
+) -> None:
+    netlink, other = kernel
+    other.send(message(20, 2 | NLM_F_DUMP_INTR, b"one.") + message(20, 2, b"two."))
+    other.send(message(NLMSG_DONE, 2, bytes(4)))
+    bodies = netlink.walk(20, b"")
+    assert [next(bodies), next(bodies)] == [b"one.", b"two."]
+    with pytest.raises(DumpInterruptedError):
+        next(bodies)
+
+
+def test_a_list_that_ends_by_an_error_is_an_error(kernel: tuple[Netlink, socket.socket]) -> None:
+    netlink, other = kernel
+    other.send(message(NLMSG_DONE, 2, struct.pack("=i", -12)))
+    with pytest.raises(NetlinkError, match="Cannot allocate memory"):
+        netlink.dump(20, b"")
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SocketMonitor]]:
+    """A monitor that sees what the test says, look by look; an exception interrupts a look."""
+    made: list[SocketMonitor] = []
+
+    def monitor(*seen: frozenset[IPv6Address] | Exception) -> SocketMonitor:
+        pictures = iter(seen)
+
+        def listed(_netlink: Netlink) -> Iterator[Socket]:
+            picture = next(pictures)
+            if isinstance(picture, Exception):
+                raise picture
+            return map(session, picture)
+
+        monkeypatch.setattr(monitoring, "list_sockets", listed)
+        made.append(SocketMonitor((), lambda: 0.0))
+        return made[-1]
+
+    yield monitor
+    for each in made:
+        each.close()
+
+
+def test_an_interrupted_look_is_repeated(looks: Callable[..., SocketMonitor]) -> None:
+    changed = DumpInterruptedError("changed")
+    assert looks(changed, changed, frozenset({ONE})).look() == {ONE}
+
+
+def test_if_every_look_is_interrupted_what_was_in_use_counts(
+    looks: Callable[..., SocketMonitor],
+) -> None:
+    changed = DumpInterruptedError("changed")
+    monitor = looks(frozenset({ONE}), *[changed] * LOOKS_AT_ONCE)
+    assert monitor.look() == {ONE}
+    assert monitor.look() == {ONE}
+
+
+def test_an_end_is_believed_when_a_second_look_says_the_same(
+    looks: Callable[..., SocketMonitor],
+) -> None:
+    both, one, none = frozenset({ONE, TWO}), frozenset({ONE}), frozenset[IPv6Address]()
+    monitor = looks(both, one, both, none, one, none, none)
+    assert [monitor.look() for _ in range(4)] == [both, both, one, none]
