@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmm_agent.dataplane import layout as places
 from dmm_agent.dataplane.netlink import NetlinkError
+from dmm_agent.dataplane.node_tunnels import NodeTunnels
 from dmm_agent.dataplane.rtnetlink import (
     DEFAULT_METRIC,
     PROTOCOL,
@@ -37,6 +38,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Delivery,
     Install,
+    NodeTunnel,
     PassingRoute,
     RefusingRoute,
     Remove,
@@ -90,10 +92,12 @@ class Forwarding:
         netlink: Netlink,
         own_prefix: IPv6Network,
         steering: Steering,
+        node_tunnels: NodeTunnels | None = None,
     ) -> None:
         self._netlink = netlink
         self._own_prefix = own_prefix
         self._steering = steering
+        self._node_tunnels = node_tunnels or NodeTunnels()
         self._visitors: dict[IPv6Network, VisitorRoute] = {}
         self._visitor_tables: dict[IPv6Address, int] = {}
         self._adopted: dict[Identity, Route] = {}
@@ -117,6 +121,8 @@ class Forwarding:
             self._adopted[type(found), found.prefix] = found
             if isinstance(found, VisitorRoute):
                 self._adopt_visitor(found)
+        for let_in in self._node_tunnels:
+            self._adopted[NodeTunnel, let_in.prefix] = let_in
         return len(self._adopted)
 
     def _tunnelled_as_we_do(self, routes: Iterable[KernelRoute]) -> Iterator[KernelRoute]:
@@ -143,12 +149,15 @@ class Forwarding:
         """Carry the effects out in order, in one exchange with the kernel."""
         requests: list[tuple[Request, Install | Remove]] = []
         failures: list[Failure] = []
+        let_in = [effect for effect in effects if isinstance(effect.route, NodeTunnel)]
         for effect in effects:
             self._adopted.pop((type(effect.route), effect.route.prefix), None)
             try:
                 requests += [(request, effect) for request in self._requests(effect)]
             except (OSError, _NoTableLeftError) as error:
                 failures.append(Failure(effect, str(error)))
+        if problem := self._node_tunnels.apply(let_in):
+            failures += [Failure(effect, problem) for effect in let_in]
         try:
             answers = self._netlink.transact([request for request, _ in requests])
         except NetlinkError as error:
@@ -166,6 +175,8 @@ class Forwarding:
             if isinstance(effect, Install):
                 return self._install_visitor(route)
             return self._remove_visitor(route.prefix)
+        if isinstance(route, NodeTunnel):
+            return []
         table, metric = _PLACES[type(route)]
         if isinstance(effect, Remove):
             return [delete_route(table, route.prefix, metric)]
@@ -232,6 +243,7 @@ class Forwarding:
             NetlinkError: the kernel does not list its routes or rules.
         """
         found = self._as_functions_see(own_routes(self._netlink), own_rules(self._netlink))
+        found += self._node_tunnels
         rows = [
             {"kind": type(route).__name__}
             | {key: str(value) for key, value in asdict(route).items()}

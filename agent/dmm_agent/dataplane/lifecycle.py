@@ -23,6 +23,7 @@ from dmm_agent.dataplane.layout import (
     TABLE_SHORTCUT,
     layout,
 )
+from dmm_agent.dataplane.node_tunnels import NodeTunnels, element, left_behind
 from dmm_agent.dataplane.rtnetlink import (
     RTM_GETRULE,
     Pass,
@@ -71,6 +72,7 @@ def bring_up(
     hold_device: int = 0,
     *,
     rewrites: bool = False,
+    home_addresses: bool = False,
 ) -> Forwarding:
     """Prepare the host for forwarding, keep what already forwards, and adopt it.
 
@@ -80,6 +82,7 @@ def bring_up(
         intercepts: which packets its functions want to see, or to have held.
         hold_device: interface index of the device that held packets are routed to.
         rewrites: whether its functions want packets rewritten instead of tunnelled.
+        home_addresses: whether they take messages that home addresses travel in front of.
 
     Raises:
         DataplaneError: something that is needed is missing.
@@ -102,9 +105,18 @@ def bring_up(
     plan = layout(config, tunnel, device, intercepts, hold_device, entrance)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
-    nftables.load(nftables.ruleset(config, tunnel, intercepts, rewrites=rewrites))
+    let_in = left_behind()
+    ruleset = nftables.ruleset(
+        config,
+        tunnel,
+        intercepts,
+        rewrites=rewrites,
+        home_addresses=home_addresses,
+        node_tunnels=map(element, let_in),
+    )
+    nftables.load(ruleset)
     ways = steering(config, tunnel, device, entrance)
-    forwarding = Forwarding(netlink, plan.own_prefix, ways)
+    forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(let_in))
     forwarding.adopt()
     _dismantle(netlink, [other for other in TUNNELS.values() if other is not tunnel])
     if not rewrites:

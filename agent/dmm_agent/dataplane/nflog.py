@@ -52,6 +52,8 @@ class Sample:
     """The sender's MAC address, empty if the link has none."""
     source: IPv6Address
     destination: IPv6Address
+    packet: bytes = b""
+    """As much of it as was asked for."""
     inner: tuple[IPv6Address, IPv6Address] | None = None
     """Source and destination of the packet inside, if this one is a tunnel (RFC 2473)."""
 
@@ -63,8 +65,13 @@ class NflogError(Exception):
 class Nflog:
     """A non-blocking reader of NFLOG groups."""
 
-    def __init__(self, groups: Iterable[int]) -> None:
+    def __init__(self, groups: Iterable[int], octets: int = 2 * IPV6_HEADER_BYTES) -> None:
         """Bind to the groups.
+
+        Args:
+            groups: Their numbers.
+            octets: How much to get of each packet: the IPv6 header and that of a packet inside, if
+                left out.
 
         Raises:
             NflogError: a group is taken, or the kernel has no NFLOG.
@@ -76,19 +83,16 @@ class Nflog:
             self._socket.bind((0, 0))
             self._socket.settimeout(5.0)
             for group in groups:
-                self._bind_group(group)
+                self._bind_group(group, octets)
             self._socket.setblocking(False)
         except BaseException:
             self._socket.close()
             raise
 
-    def _bind_group(self, group: int) -> None:
+    def _bind_group(self, group: int, octets: int) -> None:
         bind = attribute(NFULA_CFG_CMD, bytes([NFULNL_CFG_CMD_BIND]))
-        # The IPv6 header and that of a packet inside; and one packet a message, or the kernel
-        # collects for a second.
-        rest = attribute(
-            NFULA_CFG_MODE, struct.pack("!IBB", 2 * IPV6_HEADER_BYTES, NFULNL_COPY_PACKET, 0)
-        )
+        # One packet a message, or the kernel collects for a second.
+        rest = attribute(NFULA_CFG_MODE, struct.pack("!IBB", octets, NFULNL_COPY_PACKET, 0))
         rest += attribute(NFULA_CFG_QTHRESH, struct.pack("!I", 1))
         for settings in (bind, rest):
             error = self._configure(group, settings)
@@ -152,6 +156,7 @@ def parse(kind: int, body: bytes) -> Sample | None:
         link_layer=_link_layer(found.get(NFULA_HWADDR, b"")),
         source=IPv6Address(payload[8:24]),
         destination=IPv6Address(payload[24:40]),
+        packet=payload,
         inner=_ends(payload[40:80]) if payload[6] == IP_PROTOCOL_IPV6 else None,
     )
 

@@ -1,6 +1,7 @@
 """The nftables set-up: who may tunnel here, which packets the agent hears of, what is dropped.
 
-It depends on the configuration alone; handovers never touch it.
+It depends on the configuration alone. Handovers touch nothing of it but, where mobile nodes tunnel
+here themselves, one set (`node_tunnels`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from dmm_agent.dataplane.layout import (
     tunnel_mark,
 )
 from dmm_agent.functions.events import Interception
+from dmm_agent.wire import DESTINATION_OPTIONS, ROUTING
+from dmm_agent.wire import NEXT_HEADER as MOBILITY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 TABLE = "dmm"
 OBSERVED_GROUP = 5
 INTERCEPTED_GROUP = 6
+HOME_ADDRESS_GROUP = 7
+
+NODE_TUNNELS = f"ip6 {TABLE} node_tunnels"
+MAX_NODE_TUNNELS = 1 << 17
 
 OBSERVED_EVERY = "100ms"
 INTERCEPTED_EVERY = "100ms"
@@ -50,8 +57,19 @@ def ruleset(
     intercepts: frozenset[Interception],
     *,
     rewrites: bool = False,
+    home_addresses: bool = False,
+    node_tunnels: Iterable[str] = (),
 ) -> str:
-    """The whole table as input for `nft -f -`, which replaces an older one in one transaction."""
+    """The whole table as input for `nft -f -`, which replaces an older one in one transaction.
+
+    Args:
+        config: what the host is, and whom it serves.
+        tunnel: how it tunnels.
+        intercepts: which packets its functions want to see, or to have held.
+        rewrites: whether they want packets rewritten instead of tunnelled.
+        home_addresses: whether they take messages that home addresses travel in front of.
+        node_tunnels: elements that are to be in that set from the beginning.
+    """
     rules = [*_trust_rules(config), *tunnel.guards(config.address)]
     if rewrites:
         rules += rewriting.prerouting(config)
@@ -67,13 +85,41 @@ def ruleset(
 table ip6 {TABLE}
 delete table ip6 {TABLE}
 table ip6 {TABLE} {{
+{_node_tunnels(node_tunnels)}\
 {"".join(_sets(config, intercepts))}\
 {rewriting.definitions(config) if rewrites else ""}\
   chain prerouting {{
     type filter hook prerouting priority mangle
 {body}
   }}
+{_HOME_ADDRESS_CHAIN if home_addresses else ""}\
 }}
+"""
+
+
+_HOME_ADDRESS_CHAIN = f"""\
+  chain input {{
+    type filter hook input priority filter
+    meta l4proto {MOBILITY_HEADER} ip6 nexthdr {{ {ROUTING}, {DESTINATION_OPTIONS} }} \
+log group {HOME_ADDRESS_GROUP} drop
+  }}
+"""
+"""The agent answers messages with home addresses in front; the kernel would refuse the headers."""
+
+_INNER_SOURCE = "ip6 saddr . @nh,384,128"
+"""Of an outer header followed by an inner one: its source, and the source inside."""
+
+
+def _node_tunnels(elements: Iterable[str]) -> str:
+    """Which mobile nodes may tunnel here from where, as what."""
+    there = ", ".join(elements)
+    return f"""\
+  set node_tunnels {{
+    typeof {_INNER_SOURCE}
+    flags interval
+    size {MAX_NODE_TUNNELS}
+{f"    elements = {{ {there} }}" if there else ""}
+  }}
 """
 
 
@@ -106,15 +152,18 @@ def _elements(values: Iterable[object]) -> str:
 def _trust_rules(config: AgentConfig) -> list[str]:
     """Only routers of the directory's networks may tunnel to us; the mark says from which.
 
+    And mobile nodes from where a binding says that they are, as who it says that they are.
     `meta l4proto` finds an inner packet also behind destination options, as the kernel does.
     """
     networks = config.directory.networks
     tunnelled = f"meta l4proto {IP_PROTOCOL_IPV6} ip6 daddr {config.address}"
-    pools = _elements(n.mobile_pool for n in networks)
+    nodes = _elements(n.mobile_pool for n in networks)
     marks = _elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
     return [
-        f"{tunnelled} ip6 saddr {pools} counter drop",
-        f"{tunnelled} meta mark set ip6 saddr map {marks}",
+        f"{tunnelled} ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @node_tunnels "
+        f"meta mark set {MARK_TUNNELLED:#x}",
+        f"{tunnelled} {_PLAIN} ip6 saddr {nodes} counter drop",
+        f"{tunnelled} {_PLAIN} meta mark set ip6 saddr map {marks}",
         f"{tunnelled} meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x} counter drop",
     ]
 

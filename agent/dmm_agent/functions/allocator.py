@@ -37,12 +37,13 @@ class AllocatorOptions(Options):
 
 @dataclass(slots=True)
 class Lease:
-    """A home network prefix promised to one mobile node until `expires_at`."""
+    """A home network prefix, or home address, promised to one mobile node until `expires_at`."""
 
     hnp: IPv6Network
     mn_id: str
-    access_router: IPv6Address
-    """The access router whose block it is from: the node is at home there."""
+    access_router: IPv6Address | None
+    """The access router whose block it is from: the node is at home there. None: it made a home
+    address of its own, which is at home on the link that has its prefix."""
     expires_at: float
 
 
@@ -80,6 +81,19 @@ class Allocator(Function[AllocatorOptions]):
         lease.expires_at = now + self.options.lease_lifetime_s
         return lease
 
+    def claim(self, address: IPv6Network, mn_id: str, now: float) -> Lease | None:
+        """Lease a home address that a node made for itself, or renew that; None if it cannot be.
+
+        An address is taken for a prefix of 128 bits. It is another node's, or nothing is left.
+        """
+        lease = self._leases.get(address)
+        if lease is None and len(self._leases) < self.options.max_leases:
+            lease = self._leases[address] = Lease(address, mn_id, None, 0.0)
+        if lease is None or lease.mn_id != mn_id:
+            return None
+        lease.expires_at = now + self.options.lease_lifetime_s
+        return lease
+
     def holder(self, hnp: IPv6Network) -> Lease | None:
         """The standing lease of a prefix."""
         return self._leases.get(hnp)
@@ -112,8 +126,9 @@ class Allocator(Function[AllocatorOptions]):
                     yield self.timer(lease)
                     return
                 del self._leases[hnp]
-                del self._by_node[lease.mn_id]
-                self._freed[lease.access_router][hnp] = None
+                if lease.access_router is not None:
+                    del self._by_node[lease.mn_id]
+                    self._freed[lease.access_router][hnp] = None
                 yield Record("lease_ended", {"hnp": str(hnp), "mn_id": lease.mn_id})
                 yield Tell(LeaseEnded(hnp))
             case _:
@@ -126,7 +141,9 @@ class Allocator(Function[AllocatorOptions]):
                 {
                     "hnp": str(lease.hnp),
                     "mn_id": lease.mn_id,
-                    "access_router": str(lease.access_router),
+                    "access_router": None
+                    if lease.access_router is None
+                    else str(lease.access_router),
                     "remaining_s": round(lease.expires_at - now, 3),
                 }
                 for lease in self._leases.values()

@@ -86,6 +86,11 @@ class Function(abc.ABC, Generic[OptionsT]):
         """Whether packets to other networks are to be rewritten instead of tunnelled."""
         return False
 
+    @property
+    def takes_home_addresses(self) -> bool:
+        """Whether it takes messages that home addresses travel in front of (RFC 6275, 6.3, 6.4)."""
+        return False
+
     @abc.abstractmethod
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Take one event at `now` (seconds since 1970) and return what is to be done about it.

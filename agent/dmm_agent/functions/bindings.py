@@ -18,7 +18,7 @@ class Binding:
     hnp: IPv6Network
     mn_id: str
     location: IPv6Address
-    """Another network's MR, or an access router of this network."""
+    """Another network's MR, an access router of this network, or a node's care-of address."""
     home_lm: IPv6Address | None
     """For a prefix that visits this network: the LM that points here (draft, section 6)."""
     expires_at: float
@@ -26,6 +26,8 @@ class Binding:
     """Until when the home LM points here; equals `expires_at` for this network's own prefixes."""
     leaving: bool = False
     """The access router said that the node left; it may yet show up elsewhere."""
+    by_node: bool = False
+    """The node itself registered it: `location` is its care-of address (RFC 6275)."""
 
 
 class BindingTable:

@@ -57,9 +57,8 @@ class Database:
         )
         home = self._context.directory.home_of(binding.hnp)
         visiting = binding.home_lm is not None and home is not None
-        yield Tell(
-            BindingSet(binding.hnp, binding.location, home.mr if visiting and home else None)
-        )
+        via = home.mr if visiting and home else None
+        yield Tell(BindingSet(binding.hnp, binding.location, via, by_node=binding.by_node))
         if binding.home_lm is None:
             self._untold.append((old, binding, displaced_by))
 

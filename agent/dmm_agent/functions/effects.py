@@ -21,6 +21,10 @@ class Send:
     message: Message
     source: IPv6Address | None = None
     """Another address of this host to send it from: a mobile node has no signalling address."""
+    home_source: IPv6Address | None = None
+    """The sender's home address, to travel in a Home Address option (RFC 6275, 6.3)."""
+    home_destination: IPv6Address | None = None
+    """The receiver's home address, to travel in a type 2 routing header (RFC 6275, 6.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class VisitorRoute:
     """Packets *from* a visiting prefix go by its home MR, unless a better way is known."""
 
     prefix: IPv6Network
-    """The visiting home network prefix (a source prefix)."""
+    """The visiting home network prefix (a source prefix), or a mobile node's own home address."""
     endpoint: IPv6Address
     """Tunnel endpoint of the home network's MR."""
 
@@ -114,6 +118,19 @@ class VisitorShortcut:
     endpoint: IPv6Address
 
 
+@dataclass(frozen=True, slots=True)
+class NodeTunnel:
+    """A mobile node at `endpoint` may tunnel packets here whose source is in the prefix.
+
+    Nothing else is taken from it (RFC 6275, 10.4.5).
+    """
+
+    prefix: IPv6Network
+    """Its home address, or the prefix of a network that moves with it."""
+    endpoint: IPv6Address
+    """Its care-of address."""
+
+
 Route = (
     Delivery
     | BindingRoute
@@ -122,6 +139,7 @@ Route = (
     | PassingRoute
     | VisitorRoute
     | VisitorShortcut
+    | NodeTunnel
 )
 """Forwarding state. Its identity is its type and its prefix."""
 
@@ -179,6 +197,26 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepAddress:
+    """On a mobile node: one of its addresses stays for so long, deprecated (RFC 4862, 5.5.4).
+
+    Router advertisements, which say so elsewhere, are heard only where the address is from.
+    """
+
+    link: str
+    address: IPv6Address
+    valid_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropAddress:
+    """On a mobile node: one of its addresses is of no use any more, take it away."""
+
+    link: str
+    address: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell the other functions on this host something; it arrives before any outside event."""
 
@@ -203,6 +241,8 @@ Effect = (
     | Release
     | Advertise
     | Probe
+    | KeepAddress
+    | DropAddress
     | Tell
     | Record
 )

@@ -27,6 +27,9 @@ class Received:
 
     source: IPv6Address
     message: Message
+    home_address: IPv6Address | None = None
+    """A mobile node's: its own that came in a Home Address option (RFC 6275, 6.3), or, where it is
+    the receiver, the one in a type 2 routing header (6.4) or else the one it was sent to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,18 @@ class SocketsInUse:
     addresses: frozenset[IPv6Address]
 
 
+@dataclass(frozen=True, slots=True)
+class PrefixesAdvertised:
+    """On a mobile node: these prefixes belong to the link it is on now, all of them.
+
+    From a router advertisement: those for making addresses of, but for deprecated ones (RFC 4861,
+    4.6.2). Repeated with each of them.
+    """
+
+    link: str
+    prefixes: frozenset[IPv6Network]
+
+
 class Interception(enum.Enum):
     """Which packets a function wants to hear of, as `Intercepted`."""
 
@@ -188,6 +203,8 @@ class BindingSet:
     """Tunnel endpoint of who forwards further: another network's MR or an access router."""
     home: IPv6Address | None
     """Tunnel endpoint of the home network's MR when the prefix is visiting here, else None."""
+    by_node: bool = False
+    """Whether the node itself is at `location`, its care-of address, and tunnels from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +260,7 @@ Event = (
     | LinkUp
     | Addressed
     | SocketsInUse
+    | PrefixesAdvertised
     | Intercepted
     | Held
     | BindingSet

@@ -3,6 +3,7 @@
 Each part of it has a file of its own:
 
 - `admission` and `updates`: the database takes updates (RFC 5213, 5.3);
+- `home_admission` and `home_agent`: those of mobile nodes themselves (RFC 6275, 10.3);
 - `database` and `bindings`: what it holds, for how long, and who hears of a change;
 - `visitors` and `upstream`: the network a node visits stands in for it at the home LM (draft, 6);
 - `queries`: "where is this prefix?" is answered (draft, 4.5 and 7);
@@ -28,6 +29,8 @@ from dmm_agent.functions.events import (
     Received,
     TimerFired,
 )
+from dmm_agent.functions.home_admission import HomeUpdate
+from dmm_agent.functions.home_agent import HomeAgent
 from dmm_agent.functions.notices import Notices
 from dmm_agent.functions.proxy_messages import lifetime_of
 from dmm_agent.functions.queries import answer_query
@@ -39,6 +42,7 @@ from dmm_agent.wire import (
     BindingRevocationAcknowledgement,
     BindingRevocationIndication,
     BindingUpdate,
+    BindingUpdateFlag,
     LocationQuery,
     RevocationStatus,
     UpdateNotificationAcknowledgement,
@@ -56,6 +60,8 @@ class LocationOptions(Options):
 
     database: Literal["home-network"] = "home-network"
     """Each LM serves the prefixes that its own network allocated."""
+    mobility: Literal["network", "host"] = "network"
+    """Who registers a node: its access router, or (`host`) also the node itself."""
     hierarchy: bool = True
     """Stand in for visiting nodes at their home LM, and track them inside the network alone."""
     binding_lifetime_s: int = Field(60, ge=4, le=262140)
@@ -86,17 +92,29 @@ class LocationManager(Function[LocationOptions]):
         self._updates = Updates(
             context, options, allocator, self._database, self._visitors, self._notices
         )
+        self._home_agent = HomeAgent(context, options, allocator, self._database)
+
+    @property
+    def takes_home_addresses(self) -> bool:
+        """Mobile nodes name their home address in an option."""
+        return self.options.mobility == "host"
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Serve updates, queries and the answers to our own messages; tell others last."""
         if isinstance(event, Received):
-            yield from self._serve(event.source, event.message, now)
+            yield from self._serve(event, event.source, event.message, now)
         else:
             yield from self._notice(event, now)
         yield from self._database.tell_others(now)
 
-    def _serve(self, source: IPv6Address, message: Message, now: float) -> Iterator[Effect]:
+    def _serve(
+        self, event: Received, source: IPv6Address, message: Message, now: float
+    ) -> Iterator[Effect]:
         match message:
+            case BindingUpdate(flags=flags) if (
+                self.options.mobility == "host" and BindingUpdateFlag.PROXY not in flags
+            ):
+                yield from self._home_agent.take(HomeUpdate.of(event, message), now)
             case BindingUpdate():
                 yield from self._updates.take(source, message, now)
             case LocationQuery():
@@ -123,6 +141,7 @@ class LocationManager(Function[LocationOptions]):
             case LeaseEnded(hnp):
                 yield from self._database.unbind(hnp)
                 self._notices.forget(hnp)
+                self._home_agent.forget(hnp)
             case _:
                 return
 

@@ -52,6 +52,11 @@ class Node:
         """Whether some function wants packets rewritten."""
         return any(f.rewrites for f in self.functions.values())
 
+    @property
+    def takes_home_addresses(self) -> bool:
+        """Whether some function takes messages that home addresses travel in front of."""
+        return any(f.takes_home_addresses for f in self.functions.values())
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.
 

@@ -36,6 +36,8 @@ class _Request:
     patience: Patience
     attempt: int
     wait_s: float
+    source: IPv6Address | None
+    home_source: IPv6Address | None
 
 
 class Requests:
@@ -59,14 +61,27 @@ class Requests:
         make: Callable[[int, float], Message],
         patience: Patience,
         now: float,
+        *,
+        source: IPv6Address | None = None,
+        home_source: IPv6Address | None = None,
     ) -> Iterator[Effect]:
         """Send the first copy; `make(attempt, now)` builds each copy, `attempt` counting from 0.
 
-        A request with the same key is replaced. Above the limit the oldest one is forgotten.
+        Args:
+            key: A request with the same key is replaced.
+            destination: Whom to ask.
+            make: Builds a copy.
+            patience: How often and how long to ask. Above the limit of requests the oldest one is
+                forgotten.
+            now: Seconds since 1970.
+            source: As in `Send`.
+            home_source: As in `Send`.
         """
         if key not in self._open and len(self._open) >= self._limit:
             yield from self.finish(next(iter(self._open)))
-        self._open[key] = request = _Request(destination, make, patience, 0, patience.first_wait_s)
+        self._open[key] = request = _Request(
+            destination, make, patience, 0, patience.first_wait_s, source, home_source
+        )
         yield from self._send(key, request, now)
 
     def finish(self, key: Hashable) -> Iterator[Effect]:
@@ -95,5 +110,6 @@ class Requests:
             yield from self._send(key, request, now)
 
     def _send(self, key: Hashable, request: _Request, now: float) -> Iterator[Effect]:
-        yield Send(request.destination, request.make(request.attempt, now))
+        message = request.make(request.attempt, now)
+        yield Send(request.destination, message, request.source, request.home_source)
         yield SetTimer(self._owner, ("request", key), now + request.wait_s)

@@ -18,6 +18,7 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     Effect,
     Install,
+    NodeTunnel,
     PassingRoute,
     Record,
     RefusingRoute,
@@ -125,6 +126,8 @@ class MobilityRouter(Function[RoutingOptions]):
         self._bound[binding.hnp] = binding
         if binding.location != self.context.address:  # else the proxy beside delivers it
             yield Install(BindingRoute(binding.hnp, binding.location))
+        if binding.by_node:
+            yield Install(NodeTunnel(binding.hnp, binding.location))
         if binding.home is None:
             return
         yield Install(VisitorRoute(binding.hnp, binding.home))
@@ -152,6 +155,8 @@ class MobilityRouter(Function[RoutingOptions]):
         if binding is None:
             return
         yield Remove(BindingRoute(hnp, binding.location))
+        if binding.by_node:
+            yield Remove(NodeTunnel(hnp, binding.location))
         if binding.home is None:
             return
         yield Remove(VisitorRoute(hnp, binding.home))

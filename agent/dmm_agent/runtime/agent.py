@@ -25,6 +25,7 @@ from dmm_agent.runtime.counters import Counters
 from dmm_agent.runtime.error_relay import ErrorRelay
 from dmm_agent.runtime.executor import Executor
 from dmm_agent.runtime.hold_device import HoldDevice
+from dmm_agent.runtime.home_signalling import HomeSignalling
 from dmm_agent.runtime.journal import Journal
 from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
@@ -113,6 +114,7 @@ class Agent:
     def _open(self, stack: ExitStack) -> None:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
+        home = self._open_home_signalling(stack)
         hold = self._open_hold_device(stack)
         self._forwarding = bring_up(
             self._config,
@@ -120,6 +122,7 @@ class Agent:
             self._functions.intercepts,
             hold.index if hold else 0,
             rewrites=self._functions.rewrites,
+            home_addresses=self._functions.takes_home_addresses,
         )
         self._access = access = self._open_access(stack, netlink)
         recorder = None
@@ -135,11 +138,14 @@ class Agent:
             journal=self._journal,
             counters=self._counters,
             holder=hold,
+            home_messenger=home,
             recorder=recorder,
         )
         if hold is not None:
             self._watch(stack, hold, lambda: self._packets_held(hold))
         self._watch(stack, signalling, lambda: self._receive(signalling))
+        if home is not None:
+            self._watch(stack, home, lambda: self._receive_at_home(home))
         self._open_error_relay(stack)
         self._open_samples(stack, access)
         if access is not None:
@@ -173,6 +179,11 @@ class Agent:
                 f"address: expected {self._config.address} on the loopback interface of this "
                 f"host, but it cannot be used ({error.strerror}); add it before the agent starts"
             ) from error
+
+    def _open_home_signalling(self, stack: ExitStack) -> HomeSignalling | None:
+        if not self._functions.takes_home_addresses:
+            return None
+        return self._keep(stack, HomeSignalling(self._config.address, self._counters))
 
     def _open_access(self, stack: ExitStack, netlink: Netlink) -> AccessLinks | None:
         if not self._config.access_links:
@@ -218,6 +229,10 @@ class Agent:
     def _receive(self, signalling: Signalling) -> None:
         for source, message in signalling.read():
             self._executor.handle(Received(source, message))
+
+    def _receive_at_home(self, signalling: HomeSignalling) -> None:
+        for event in signalling.read():
+            self._executor.handle(event)
 
     def _hear(self, access: AccessLinks) -> None:
         for event in access.read():

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from dmm_agent.functions.effects import (
     Advertise,
     CancelTimer,
+    DropAddress,
     Install,
+    KeepAddress,
     Probe,
     Record,
     Release,
@@ -52,6 +54,10 @@ class Functions(Protocol):
     @property
     def rewrites(self) -> bool:
         """Whether they want packets rewritten instead of tunnelled."""
+
+    @property
+    def takes_home_addresses(self) -> bool:
+        """Whether they take messages that home addresses travel in front of."""
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""
@@ -99,6 +105,23 @@ class Neighbours(Protocol):
         """Send a message between link-local addresses."""
 
 
+class HomeMessenger(Protocol):
+    """`dmm_agent.runtime.home_signalling.HomeSignalling`."""
+
+    def send(self, effect: Send) -> str | None:
+        """Send a message with a home address in front."""
+
+
+class Addresses(Protocol):
+    """`dmm_agent.attachment.own_addresses.OwnAddresses`."""
+
+    def keep(self, effect: KeepAddress) -> str | None:
+        """Have an address stay, deprecated."""
+
+    def drop(self, effect: DropAddress) -> str | None:
+        """Take an address away."""
+
+
 class Holder(Protocol):
     """`dmm_agent.runtime.hold_device.HoldDevice`."""
 
@@ -122,6 +145,8 @@ class Executor:
         counters: Counters,
         neighbours: Neighbours | None = None,
         holder: Holder | None = None,
+        home_messenger: HomeMessenger | None = None,
+        addresses: Addresses | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self._functions = functions
@@ -134,6 +159,8 @@ class Executor:
         self._counters = counters
         self._neighbours = neighbours
         self._holder = holder
+        self._home_messenger = home_messenger
+        self._addresses = addresses
         self._recorder = recorder
 
     def handle(self, event: Event) -> None:
@@ -186,10 +213,10 @@ class Executor:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Send(destination, message, source):
-                self._report("send", self._messenger.send(destination, message, source))
-            case SendOnLink():
-                self._report("send", self._send_on_link(effect))
+            case Send() | SendOnLink():
+                self._report("send", self._send(effect))
+            case KeepAddress() | DropAddress():
+                self._report("address", self._address(effect))
             case Advertise():
                 self._report("advertise", self._advertise(effect))
             case Probe():
@@ -203,6 +230,22 @@ class Executor:
                     self._holder.release(prefix)
             case Tell():
                 self._report("tell", f"{effect} was meant for another function")
+
+    def _send(self, effect: Send | SendOnLink) -> str | None:
+        if isinstance(effect, SendOnLink):
+            return self._send_on_link(effect)
+        if effect.home_source is None and effect.home_destination is None:
+            return self._messenger.send(effect.destination, effect.message, effect.source)
+        if self._home_messenger is None:
+            return f"{effect}: no function here takes home addresses"
+        return self._home_messenger.send(effect)
+
+    def _address(self, effect: KeepAddress | DropAddress) -> str | None:
+        if self._addresses is None:
+            return f"{effect}: this host is no mobile node"
+        if isinstance(effect, KeepAddress):
+            return self._addresses.keep(effect)
+        return self._addresses.drop(effect)
 
     def _forward(self, effects: Sequence[Install | Remove]) -> None:
         if not effects:

@@ -48,7 +48,8 @@ class Recorder:
     def _fields(self, event: Event) -> dict[str, Any]:
         if isinstance(event, Received):
             octets = encode(event.message, event.source, self._address)
-            return {"source": str(event.source), "message": octets.hex()}
+            home = {} if event.home_address is None else {"home_address": str(event.home_address)}
+            return {"source": str(event.source), **home, "message": octets.hex()}
         if isinstance(event, HeardOnLink):
             octets = encode(event.message, event.source, ROUTER_LINK_LOCAL)
             sender = {"link": event.link, "link_layer": event.link_layer}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.functions.allocator import Allocator
+from dmm_agent.functions.client import Client
 from dmm_agent.functions.location import LocationManager
 from dmm_agent.functions.proxy import Proxy
 from dmm_agent.functions.routing import MobilityRouter
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from dmm_agent.simulator.faults import Faults
 
 FUNCTIONS: Mapping[str, type[Function[Any]]] = {
-    function.name: function for function in (Allocator, LocationManager, MobilityRouter, Proxy)
+    function.name: function
+    for function in (Allocator, Client, LocationManager, MobilityRouter, Proxy)
 }
 """The functions of this package by name, whether or not it is installed as a distribution."""
 

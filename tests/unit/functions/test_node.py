@@ -109,8 +109,8 @@ def test_the_order_in_a_configuration_does_not_matter() -> None:
     [
         pytest.param(
             {"router": {}},
-            "gw1: functions.router: no such function; known are allocator, chatty, lm, mr, needy,"
-            " plain, proxy",
+            "gw1: functions.router: no such function; known are allocator, chatty, client, lm, mr, "
+            "needy, plain, proxy",
             id="unknown",
         ),
         pytest.param(

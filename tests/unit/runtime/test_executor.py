@@ -47,6 +47,7 @@ class World:
     intercepts: frozenset[Interception] = frozenset()
     hold_limits = None
     rewrites = False
+    takes_home_addresses = False
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer

@@ -1,0 +1,315 @@
+"""Mobility by the mobile node itself: Mobile IPv6 (RFC 6275, 11), for sessions that need it.
+
+In the network where it is, a node uses an address of that network and tells nobody. When it has
+moved while sockets need to go on, the address they use becomes a home address: the LM of its
+network is told where the node is (draft, 3.1: the client), and packets go through a tunnel both
+ways for as long as the sockets last. Access routers know nothing of it.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from dmm_agent.functions.base import Context, Function, Options
+from dmm_agent.functions.binding_update_list import SEQUENCES, Registration
+from dmm_agent.functions.effects import (
+    CancelTimer,
+    DropAddress,
+    Effect,
+    Install,
+    KeepAddress,
+    Record,
+    Remove,
+    SetTimer,
+    VisitorRoute,
+)
+from dmm_agent.functions.events import (
+    Addressed,
+    Event,
+    OwnAddress,
+    PrefixesAdvertised,
+    Received,
+    SocketsInUse,
+    TimerFired,
+)
+from dmm_agent.functions.requests import INITIAL_BINDACK_TIMEOUT_S, Patience, Requests
+from dmm_agent.wire import (
+    BindingAcknowledgement,
+    BindingError,
+    BindingErrorStatus,
+    BindingRefreshRequest,
+    BindingStatus,
+    round_lifetime,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from ipaddress import IPv6Network
+
+    from dmm_agent.wire import Message
+
+MAX_HOME_ADDRESSES = 64
+"""Most home addresses that are registered at once."""
+FIRST_REGISTRATION_TIMEOUT_S = 1.5
+"""InitialBindackTimeoutFirstReg (RFC 6275, 13)."""
+NOT_FOR_GOOD = frozenset({BindingStatus.REASON_UNSPECIFIED, BindingStatus.INSUFFICIENT_RESOURCES})
+"""Refusals after which asking again, with growing pauses, makes sense."""
+
+
+class ClientOptions(Options):
+    """Options of `client`."""
+
+    mobility: Literal["host"] = "host"
+    mn_id: str = Field("", max_length=253)
+    """The node's network access identifier."""
+    binding_lifetime_s: int = Field(60, ge=4, le=262140)
+    """For how long a binding is asked for at a time."""
+
+
+class Client(Function[ClientOptions]):
+    """Registers the home addresses of one mobile node, as long as sockets use them elsewhere."""
+
+    name: ClassVar[str] = "client"
+    options_class: ClassVar[type[Options]] = ClientOptions
+
+    def __init__(self, context: Context, options: ClientOptions) -> None:
+        super().__init__(context, options)
+        self._link = ""
+        self._advertised: frozenset[IPv6Network] = frozenset()
+        self._addresses: dict[IPv6Address, OwnAddress] = {}
+        self._in_use: frozenset[IPv6Address] = frozenset()
+        self._registrations: dict[IPv6Address, Registration] = {}
+        self._requests = Requests(self.name, MAX_HOME_ADDRESSES)
+
+    @property
+    def takes_home_addresses(self) -> bool:
+        """Acknowledgements come with its home address in a routing header."""
+        return True
+
+    def handle(self, event: Event, now: float) -> Iterable[Effect]:
+        """Follow where the node is and what its sockets use; hear what home agents say."""
+        match event:
+            case PrefixesAdvertised(link, prefixes) if prefixes:
+                self._link, self._advertised = link, prefixes
+                yield from self._settle(now)
+            case Addressed(addresses):
+                self._addresses = {own.address: own for own in addresses}
+                yield from self._settle(now)
+            case SocketsInUse(addresses):
+                self._in_use = addresses
+                yield from self._settle(now)
+            case Received(source, message, home):
+                home = message.home_address if isinstance(message, BindingError) else home
+                yield from self._heard(source, message, home, now)
+            case TimerFired(_, ("request", key)):
+                yield from self._requests.again(key, now)
+            case TimerFired(_, (what, IPv6Address() as home)):
+                yield from self._woken(str(what), home, now)
+            case _:
+                return
+
+    # Where the node is, and what for
+
+    def _settle(self, now: float) -> Iterator[Effect]:
+        """Have each home address registered where it must be, and nowhere else."""
+        care_of = self._care_of(now)
+        for own in self._addresses.values():
+            if self._is_on_link(own.address):
+                yield from self._at_home(own.address, now)
+        if not self._advertised or care_of is None or care_of in self._registrations:
+            # An address that still is bound elsewhere is no place to send packets to.
+            return
+        for own in tuple(self._addresses.values()):
+            if not self._is_on_link(own.address):
+                yield from self._away(own, care_of, now)
+        for home in self._registrations.keys() - self._addresses.keys():
+            yield from self._ask(self._registrations[home], care_of, 0, now)
+
+    def _care_of(self, now: float) -> IPv6Address | None:
+        """An address of the link the node is on that it prefers for new sessions."""
+        here = (
+            own.address
+            for own in self._addresses.values()
+            if self._is_on_link(own.address) and own.preferred_until > now
+        )
+        return min(here, default=None)
+
+    def _is_on_link(self, address: IPv6Address) -> bool:
+        return any(address in prefix for prefix in self._advertised)
+
+    def _home_agent(self, address: IPv6Address) -> IPv6Address | None:
+        """Who serves an address that the node formed itself: the LM of its network."""
+        owner = self.context.directory.owner_of(address)
+        pooled = self.context.directory.home_of(address) is not None
+        return None if owner is None or pooled else owner.lm
+
+    def _at_home(self, home: IPv6Address, now: float) -> Iterator[Effect]:
+        """The link has the address's prefix again (11.5.5): nobody need tunnel any more."""
+        registration = self._registrations.get(home)
+        if registration is not None and not registration.at_home:
+            registration.registered_until = 0.0
+            yield Remove(VisitorRoute(registration.prefix, registration.agent))
+            yield from self._ask(registration, home, 0, now)
+
+    def _away(self, own: OwnAddress, care_of: IPv6Address, now: float) -> Iterator[Effect]:
+        """The link has other prefixes: new sessions use those, old ones need a binding."""
+        home, agent = own.address, self._home_agent(own.address)
+        if agent is None:
+            return
+        if own.preferred_until > now:
+            yield KeepAddress(self._link, home, own.valid_until - now)
+        registration = self._registrations.get(home)
+        if home in self._in_use:
+            if registration is None:
+                if len(self._registrations) >= MAX_HOME_ADDRESSES:
+                    yield Record("too_many_home_addresses", {"hoa": str(home)})
+                    return
+                sequence = self.context.random.randrange(SEQUENCES)
+                registration = Registration(home, agent, sequence, source=home)
+                self._registrations[home] = registration
+            lifetime_s = round_lifetime(self.options.binding_lifetime_s)
+            yield from self._ask(registration, care_of, lifetime_s, now)
+        elif registration is not None:
+            yield from self._ask(registration, care_of, 0, now)
+
+    # Binding updates
+
+    def _ask(
+        self, registration: Registration, source: IPv6Address, lifetime_s: int, now: float
+    ) -> Iterator[Effect]:
+        """Register from there, or de-register, unless that is what was asked for last."""
+        asked = (registration.source, registration.lifetime_s)
+        if registration.sent_at and asked == (source, lifetime_s):
+            return
+        registration.source, registration.lifetime_s = source, lifetime_s
+        yield from self._send(registration, now)
+
+    def _send(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """Send an update until it is answered, or nothing that it could change is left (11.8)."""
+        first = registration.registered_until <= now
+        wait_s = FIRST_REGISTRATION_TIMEOUT_S if first else INITIAL_BINDACK_TIMEOUT_S
+        yield CancelTimer(self.name, ("refresh", registration.home))
+        yield from self._requests.start(
+            registration.home,
+            registration.agent,
+            lambda _, sent_at: registration.next_update(self.options.mn_id, sent_at),
+            Patience(attempts=None, first_wait_s=wait_s),
+            now,
+            source=registration.source,
+            home_source=registration.home,
+        )
+        if registration.lifetime_s == 0:
+            yield SetTimer(self.name, ("expiry", registration.home), registration.may_last_until)
+
+    def _heard(
+        self, source: IPv6Address, message: Message, home: IPv6Address | None, now: float
+    ) -> Iterator[Effect]:
+        """A message for a home address; what is not from its home agent does not count."""
+        registration = None if home is None else self._registrations.get(home)
+        if registration is None or source != registration.agent:
+            return
+        match message:
+            case BindingAcknowledgement():
+                yield from self._acknowledged(registration, message, now)
+            case BindingError(status=BindingErrorStatus.UNKNOWN_BINDING) | BindingRefreshRequest():
+                yield from self._renew(registration, now)
+            case _:
+                return
+
+    def _acknowledged(
+        self, registration: Registration, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """A home agent answers (11.7.3); only the newest update counts."""
+        if registration.home not in self._requests:
+            return
+        if answer.status == BindingStatus.SEQUENCE_OUT_OF_WINDOW:
+            yield from self._out_of_window(registration, answer, now)
+            return
+        if answer.sequence != registration.sequence:
+            return
+        if registration.lifetime_s == 0:
+            yield from self._end(registration, now)
+        elif answer.status < BindingStatus.REASON_UNSPECIFIED and answer.lifetime_s:
+            yield from self._registered(registration, answer, now)
+        elif answer.status not in NOT_FOR_GOOD:
+            fields = {"hoa": str(registration.home), "status": int(answer.status)}
+            yield Record("registration_refused", fields)
+            yield from self._lose(registration, now)
+
+    def _out_of_window(
+        self, registration: Registration, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """It knows a later update than this one: count on from there, at once but once."""
+        registration.sequence = answer.sequence
+        if not registration.adopted_sequence:
+            registration.adopted_sequence = True
+            yield from self._send(registration, now)
+
+    def _registered(
+        self, registration: Registration, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        yield from self._requests.finish(registration.home)
+        home = registration.home
+        if registration.registered_until <= now:
+            fields = {"hoa": str(home), "care_of": str(registration.source)}
+            yield Record("registered", fields)
+        refresh_at = registration.grant(answer)
+        yield Install(VisitorRoute(registration.prefix, registration.agent))
+        yield KeepAddress(self._link, home, registration.registered_until - now)
+        yield SetTimer(self.name, ("refresh", home), refresh_at)
+        yield SetTimer(self.name, ("expiry", home), registration.registered_until)
+
+    def _woken(self, what: str, home: IPv6Address, now: float) -> Iterator[Effect]:
+        registration = self._registrations.get(home)
+        if registration is None:
+            return
+        if what == "refresh":
+            yield from self._renew(registration, now)
+        elif what == "expiry" and registration.ends_at > now:
+            yield SetTimer(self.name, ("expiry", home), registration.ends_at)
+        elif what == "expiry" and registration.lifetime_s == 0:
+            yield from self._end(registration, now)
+        elif what == "expiry":
+            yield Record("registration_lapsed", {"hoa": str(home)})
+            yield from self._lose(registration, now)
+
+    def _renew(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """The binding's time is soon up, or the home agent has it no more."""
+        if registration.lifetime_s and registration.home not in self._requests:
+            yield from self._send(registration, now)
+
+    def _lose(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """Nobody forwards for the address: take it away, so that sessions see their end."""
+        yield DropAddress(self._link, registration.home)
+        self._addresses.pop(registration.home, None)
+        yield from self._end(registration, now)
+
+    def _end(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """There is no binding any more. Others may have waited for that."""
+        home = registration.home
+        del self._registrations[home]
+        yield from self._requests.finish(home)
+        yield CancelTimer(self.name, ("refresh", home))
+        yield CancelTimer(self.name, ("expiry", home))
+        yield Remove(VisitorRoute(registration.prefix, registration.agent))
+        yield Record("registration_ended", {"hoa": str(home)})
+        yield from self._settle(now)
+
+    def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
+        """The binding update list."""
+        return {
+            "bindings": [
+                {
+                    "hnp": str(r.prefix),
+                    "mn_id": self.options.mn_id,
+                    "location": str(r.source),
+                    "visiting": False,
+                    "leaving": r.lifetime_s == 0,
+                    "remaining_s": round(max(0.0, r.registered_until - now), 3),
+                }
+                for r in self._registrations.values()
+            ]
+        }

@@ -1,0 +1,145 @@
+"""The database takes updates of mobile nodes themselves: an LM as home agent (RFC 6275, 10.3).
+
+The home address is one that the node formed on a link of this LM's network, where it needed nobody
+for that. The allocator leases it to the node when it registers for the first time, and its binding
+is an entry like any other. Who may register what is in `home_admission`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from dmm_agent.functions.bindings import Binding
+from dmm_agent.functions.effects import Effect, Record, Send
+from dmm_agent.functions.home_admission import HomeUpdate, refusal
+from dmm_agent.functions.proxy_messages import lifetime_of
+from dmm_agent.wire import (
+    BindingAckFlag,
+    BindingAcknowledgement,
+    BindingRefreshAdvice,
+    BindingStatus,
+    MobileNodeIdentifier,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv6Network
+
+    from dmm_agent.functions.allocator import Allocator
+    from dmm_agent.functions.base import Context
+    from dmm_agent.functions.database import Database
+    from dmm_agent.functions.location import LocationOptions
+    from dmm_agent.wire import Option
+
+SEQUENCES = 1 << 16
+"""Sequence numbers of binding updates are counted modulo this (RFC 6275, 6.1.7)."""
+
+
+class HomeAgent:
+    """Answers the binding updates that mobile nodes send."""
+
+    def __init__(
+        self,
+        context: Context,
+        options: LocationOptions,
+        allocator: Allocator,
+        database: Database,
+    ) -> None:
+        self._context = context
+        self._options = options
+        self._allocator = allocator
+        self._database = database
+        self._sequences: OrderedDict[IPv6Network, int] = OrderedDict()
+        """The newest of each home address, for longer than its binding: late copies are old."""
+
+    def take(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
+        """Refuse an update, or do what it says (9.5.1, 10.3.1 and 10.3.2)."""
+        status = refusal(self._context, self._database.bindings, update)
+        last = self._sequences.get(update.binding)
+        if status is not None:
+            yield self._answer(update, status)
+        elif last is not None and not is_newer(update.sequence, last):
+            yield self._answer(update, BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
+        elif update.ends:
+            yield from self._deregister(update)
+        else:
+            yield from self._register(update, now)
+
+    def forget(self, binding: IPv6Network) -> None:
+        """The lease of a home address has ended: whoever gets it next counts from anywhere."""
+        self._sequences.pop(binding, None)
+
+    def _register(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
+        """Lease the home address, or renew its lease, and point at the care-of address."""
+        holder = self._allocator.holder(update.binding)
+        if holder is not None and holder.mn_id != update.mn_id:
+            yield self._answer(update, BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED)
+            return
+        room = self._database.bindings.has_room(update.binding)
+        lease = self._allocator.claim(update.binding, update.mn_id, now) if room else None
+        if lease is None:
+            yield Record("pool_exhausted", {"mn_id": update.mn_id, "hoa": str(update.home)})
+            yield self._answer(update, BindingStatus.INSUFFICIENT_RESOURCES)
+            return
+        yield self._allocator.timer(lease)
+        self._accept(update)
+        longest_s = min(self._options.binding_lifetime_s, lease.expires_at - now)
+        granted_s = min(update.lifetime_s, lifetime_of(longest_s))
+        expires_at = now + granted_s
+        yield from self._database.bind(
+            Binding(
+                update.binding,
+                update.mn_id,
+                update.care_of,
+                None,
+                expires_at,
+                expires_at,
+                by_node=True,
+            )
+        )
+        yield self._answer(update, BindingStatus.ACCEPTED, granted_s)
+
+    def _deregister(self, update: HomeUpdate) -> Iterator[Effect]:
+        """The node is home, or no session needs the address any more."""
+        if self._database.bindings.get(update.binding) is None:
+            yield self._answer(update, BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
+            return
+        self._accept(update)
+        yield from self._database.unbind(update.binding)
+        yield self._answer(update, BindingStatus.ACCEPTED)
+
+    def _accept(self, update: HomeUpdate) -> None:
+        self._sequences[update.binding] = update.sequence
+        self._sequences.move_to_end(update.binding)
+        while len(self._sequences) > 2 * self._options.max_bindings:
+            self._sequences.popitem(last=False)
+
+    def _answer(
+        self,
+        update: HomeUpdate,
+        status: BindingStatus,
+        lifetime_s: int = 0,
+        *,
+        sequence: int | None = None,
+    ) -> Send:
+        """The acknowledgement (9.5.4), to where the update came from."""
+        options: list[Option] = []
+        interval_s = lifetime_s // 2 // 4 * 4
+        if interval_s:
+            options.append(BindingRefreshAdvice(interval_s))
+        if update.mn_id:
+            options.append(MobileNodeIdentifier.nai(update.mn_id))
+        message = BindingAcknowledgement(
+            status=status,
+            flags=BindingAckFlag(0),
+            sequence=update.sequence if sequence is None else sequence,
+            lifetime_s=lifetime_s,
+            options=tuple(options),
+        )
+        return Send(update.source, message, home_destination=update.named)
+
+
+def is_newer(sequence: int, last: int) -> bool:
+    """Whether a sequence number comes after another one, modulo 2^16 (RFC 6275, 9.5.1)."""
+    return 0 < (sequence - last) % SEQUENCES < SEQUENCES // 2
