@@ -40,6 +40,7 @@ OUR_SERVICES = ("dmm-agent", "dmm-clock", "bird", "dmm-network", "dmm-links")
 PROGRAMS = ("dmm-traffic", "dmm-radio")
 LEFTOVERS = (
     *("/opt/dmm-agent", "/opt/.dmm-agent.new", "/var/lib/dmm", "/run/dmm", "/run/dmm-traffic"),
+    "/var/lib/private/dmm",  # what /var/lib/dmm leads to where systemd made it
     *("/run/dmm-radio.lock", "/var/lib/dmm-radio", "/var/cache/dmm-capture"),
     *("/var/log/dmm-agent.log", "/var/log/dmm-agent.log.1"),
     *("/run/bird/bird.log", "/run/bird/bird.log.1", "/run/network/ifstate.dmm"),

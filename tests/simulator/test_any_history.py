@@ -20,7 +20,7 @@ from dmm_agent.simulator.plan import make_plan
 PLAN = make_plan(networks=3, access_routers=2, mobile_nodes=2)
 MOBILE_NODES = st.sampled_from([node.id for node in PLAN.mobile_nodes.nodes])
 ACCESS_ROUTERS = st.sampled_from([router.name for router in PLAN.access_routers()])
-GATEWAYS = st.sampled_from([name for name, r in PLAN.routers.items() if r.gateway is None])
+ROUTERS = st.sampled_from(sorted(PLAN.routers))
 QUIET_S = 90
 """Longer than every lifetime, and what a restarted agent leaves in place, together."""
 
@@ -51,17 +51,9 @@ class History(RuleBasedStateMachine):
     def weather(self, loss: float, shuffled: float) -> None:
         self.world.faults = Faults(loss=loss, duplicate=shuffled, reorder=shuffled)
 
-    @rule(access_router=ACCESS_ROUTERS)
-    def restart_an_access_router(self, access_router: str) -> None:
-        self.world.restart(access_router)
-
-    @rule(gateway=GATEWAYS)
-    def restart_a_gateway(self, gateway: str) -> None:
-        """Its leases are lost (they are in memory alone): so are the sessions that need them."""
-        network = PLAN.routers[gateway].network
-        self.world.restart(gateway)
-        for mn_id in self.world.mobile_nodes:
-            self.world.forget(mn_id, network)
+    @rule(router=ROUTERS)
+    def restart(self, router: str) -> None:
+        self.world.restart(router)
 
     @rule(for_s=st.sampled_from([0.01, 0.1, 0.5, 2.0, 7.0, 45.0]))
     def wait(self, for_s: float) -> None:

@@ -66,6 +66,8 @@ class Function(abc.ABC, Generic[OptionsT]):
     options_class: ClassVar[type[Options]]
     requires: ClassVar[frozenset[str]] = frozenset()
     """Functions that must run on the same host; they are made before this one."""
+    remembers: ClassVar[bool] = False
+    """Whether it asks for `Remember`, so that its host needs a store."""
 
     def __init__(self, context: Context, options: OptionsT) -> None:
         self.context = context

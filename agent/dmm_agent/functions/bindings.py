@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from ipaddress import IPv6Address, IPv6Network
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(slots=True)
@@ -28,6 +28,33 @@ class Binding:
     """The access router said that the node left; it may yet show up elsewhere."""
     by_node: bool = False
     """The node itself registered it: `location` is its care-of address (RFC 6275)."""
+
+    def fields(self) -> dict[str, Any]:
+        """All but the prefix, as JSON has it."""
+        return {
+            "mn_id": self.mn_id,
+            "location": str(self.location),
+            "home_lm": None if self.home_lm is None else str(self.home_lm),
+            "expires_at_s": self.expires_at,
+            "home_expires_at_s": self.home_expires_at,
+            "leaving": self.leaving,
+            "by_node": self.by_node,
+        }
+
+    @classmethod
+    def of_fields(cls, hnp: IPv6Network, fields: Mapping[str, Any]) -> Binding:
+        """The binding that had these fields."""
+        home_lm = fields["home_lm"]
+        return cls(
+            hnp,
+            fields["mn_id"],
+            IPv6Address(fields["location"]),
+            None if home_lm is None else IPv6Address(home_lm),
+            fields["expires_at_s"],
+            fields["home_expires_at_s"],
+            fields["leaving"],
+            fields["by_node"],
+        )
 
 
 class BindingTable:
@@ -81,9 +108,9 @@ class BindingTable:
         """The newest registration time accepted for a prefix (1/65536 s since 1970), 0 if none."""
         return self._newest.get(hnp, 0)
 
-    def accept(self, hnp: IPv6Network, time_units: int) -> None:
-        """Remember that a registration of this time was accepted."""
+    def accept(self, hnp: IPv6Network, time_units: int) -> list[IPv6Network]:
+        """Note that a registration of this time was accepted; returns of which none is any more."""
         self._newest[hnp] = time_units
         self._newest.move_to_end(hnp)
-        while len(self._newest) > 2 * self._limit:
-            self._newest.popitem(last=False)
+        too_many = range(len(self._newest) - 2 * self._limit)
+        return [self._newest.popitem(last=False)[0] for _ in too_many]

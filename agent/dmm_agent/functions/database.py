@@ -6,19 +6,28 @@ section 5: a prefix whose node is at home has no entry, and no entry outlives it
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.bindings import BindingTable
-from dmm_agent.functions.effects import CancelTimer, Effect, Record, SetTimer, Tell
-from dmm_agent.functions.events import BindingGone, BindingSet
+from dmm_agent.functions.bindings import Binding, BindingTable
+from dmm_agent.functions.effects import (
+    CancelTimer,
+    Effect,
+    Forget,
+    Record,
+    Remember,
+    SetTimer,
+    Tell,
+)
+from dmm_agent.functions.events import BindingGone, BindingSet, NodeLeft
 from dmm_agent.wire import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv6Address, IPv6Network
+    from ipaddress import IPv6Address
 
     from dmm_agent.functions.base import Context
-    from dmm_agent.functions.bindings import Binding
+    from dmm_agent.functions.events import Restored
     from dmm_agent.functions.notices import Notices
     from dmm_agent.wire import BindingUpdate
 
@@ -43,7 +52,7 @@ class Database:
         """Add, move or prolong a binding; who relies on the place it moved from hears of it."""
         old = self.bindings.get(binding.hnp)
         self.bindings.put(binding)
-        yield self.expiry_timer(binding)
+        yield from self.keep(binding)
         if old is not None and old.location == binding.location and not old.leaving:
             return
         yield Record(
@@ -55,10 +64,7 @@ class Database:
                 "before": None if old is None else str(old.location),
             },
         )
-        home = self._context.directory.home_of(binding.hnp)
-        visiting = binding.home_lm is not None and home is not None
-        via = home.mr if visiting and home else None
-        yield Tell(BindingSet(binding.hnp, binding.location, via, by_node=binding.by_node))
+        yield self._tell_beside(binding)
         if binding.home_lm is None:
             self._untold.append((old, binding, displaced_by))
 
@@ -77,9 +83,47 @@ class Database:
         """End a binding that is there, telling nobody outside this host."""
         old = self.bindings.drop(hnp)
         assert old is not None, "only a binding that is there is dropped"
+        yield Forget(self._owner, "bindings", str(hnp))
         yield CancelTimer(self._owner, ("expiry", hnp))
         yield Record("binding_gone", {"hnp": str(hnp), "mn_id": old.mn_id})
         yield Tell(BindingGone(hnp))
+
+    def _tell_beside(self, binding: Binding) -> Tell:
+        home = self._context.directory.home_of(binding.hnp)
+        visiting = binding.home_lm is not None and home is not None
+        via = home.mr if visiting and home else None
+        return Tell(BindingSet(binding.hnp, binding.location, via, by_node=binding.by_node))
+
+    def accept(self, hnp: IPv6Network, time_units: int) -> Iterator[Effect]:
+        """A registration of this time was accepted: older ones come too late from now on.
+
+        Also after a restart, and where there is no entry (RFC 5213, 5.5).
+        """
+        for forgotten in self.bindings.accept(hnp, time_units):
+            yield Forget(self._owner, "newest", str(forgotten))
+        yield Remember(self._owner, "newest", str(hnp), {"time_units": time_units})
+
+    def keep(self, binding: Binding) -> Iterator[Effect]:
+        """A binding is new or has changed: it lasts, also over a restart, until its time is up."""
+        yield Remember(self._owner, "bindings", str(binding.hnp), binding.fields())
+        yield self.expiry_timer(binding)
+
+    def restore(self, memory: Restored) -> Iterator[Effect]:
+        """Take back what an earlier run held, and tell the functions beside.
+
+        A binding whose time ran out meanwhile ends by its timer, which is due at once, so that
+        others hear of it.
+        """
+        newest = sorted((f["time_units"], k) for k, f in memory.of(self._owner, "newest"))
+        for time_units, key in newest:
+            self.bindings.accept(IPv6Network(key), time_units)
+        for key, fields in memory.of(self._owner, "bindings"):
+            binding = Binding.of_fields(IPv6Network(key), fields)
+            self.bindings.put(binding)
+            yield self.expiry_timer(binding)
+            yield self._tell_beside(binding)
+            if binding.leaving:
+                yield Tell(NodeLeft(binding.hnp))
 
     def expiry_timer(self, binding: Binding) -> SetTimer:
         """Wakes the owner with the key ``("expiry", hnp)`` when the binding's time is up."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.events import Note
@@ -231,6 +231,30 @@ class Record:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep a row on disk, in place of the one with the same owner, table and key, if any.
+
+    Nothing that leaves the host because of the same event, or a later one, leaves before the row is
+    there. The function named `owner` gets it back as `Restored` when the agent starts again.
+    """
+
+    owner: str
+    table: str
+    key: str
+    fields: Mapping[str, Any]
+    """Whatever JSON can say; the function alone knows what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Take a row that was remembered off the disk; one that is not there is ignored."""
+
+    owner: str
+    table: str
+    key: str
+
+
 Effect = (
     Send
     | SendOnLink
@@ -245,4 +269,6 @@ Effect = (
     | DropAddress
     | Tell
     | Record
+    | Remember
+    | Forget
 )

@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator, Mapping
     from ipaddress import IPv6Address, IPv6Network
 
+    from dmm_agent.functions.effects import Remember
     from dmm_agent.wire import Message
 
 
 @dataclass(frozen=True, slots=True)
+class Restored:
+    """What functions had remembered when the agent last ran; comes before `Started`, if at all."""
+
+    rows: tuple[Remember, ...]
+
+    def of(self, owner: str, table: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Key and fields of each row of a function's table."""
+        for row in self.rows:
+            if (row.owner, row.table) == (owner, table):
+                yield row.key, row.fields
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
-    """The agent has started; the first event every function gets."""
+    """The agent has started; comes before anything from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +263,8 @@ Note = BindingSet | NodeLeft | BindingGone | LocationSought | LeaseEnded
 """What functions on one host tell each other; it never travels."""
 
 Event = (
-    Started
+    Restored
+    | Started
     | Received
     | HeardOnLink
     | TimerFired

@@ -8,10 +8,11 @@ is an entry like any other. Who may register what is in `home_admission`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.bindings import Binding
-from dmm_agent.functions.effects import Effect, Record, Send
+from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send
 from dmm_agent.functions.home_admission import HomeUpdate, refusal
 from dmm_agent.functions.proxy_messages import lifetime_of
 from dmm_agent.wire import (
@@ -24,11 +25,11 @@ from dmm_agent.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv6Network
 
     from dmm_agent.functions.allocator import Allocator
     from dmm_agent.functions.base import Context
     from dmm_agent.functions.database import Database
+    from dmm_agent.functions.events import Restored
     from dmm_agent.functions.location import LocationOptions
     from dmm_agent.wire import Option
 
@@ -41,11 +42,13 @@ class HomeAgent:
 
     def __init__(
         self,
+        owner: str,
         context: Context,
         options: LocationOptions,
         allocator: Allocator,
         database: Database,
     ) -> None:
+        self._owner = owner
         self._context = context
         self._options = options
         self._allocator = allocator
@@ -66,9 +69,15 @@ class HomeAgent:
         else:
             yield from self._register(update, now)
 
-    def forget(self, binding: IPv6Network) -> None:
+    def forget(self, binding: IPv6Network) -> Iterator[Effect]:
         """The lease of a home address has ended: whoever gets it next counts from anywhere."""
-        self._sequences.pop(binding, None)
+        if self._sequences.pop(binding, None) is not None:
+            yield Forget(self._owner, "sequences", str(binding))
+
+    def restore(self, memory: Restored) -> None:
+        """Take back what an earlier run knew of the order of updates."""
+        for key, fields in memory.of(self._owner, "sequences"):
+            self._sequences[IPv6Network(key)] = fields["sequence"]
 
     def _register(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
         """Lease the home address, or renew its lease, and point at the care-of address."""
@@ -82,8 +91,8 @@ class HomeAgent:
             yield Record("pool_exhausted", {"mn_id": update.mn_id, "hoa": str(update.home)})
             yield self._answer(update, BindingStatus.INSUFFICIENT_RESOURCES)
             return
-        yield self._allocator.timer(lease)
-        self._accept(update)
+        yield from self._allocator.keep(lease)
+        yield from self._accept(update)
         longest_s = min(self._options.binding_lifetime_s, lease.expires_at - now)
         granted_s = min(update.lifetime_s, lifetime_of(longest_s))
         expires_at = now + granted_s
@@ -105,15 +114,17 @@ class HomeAgent:
         if self._database.bindings.get(update.binding) is None:
             yield self._answer(update, BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
             return
-        self._accept(update)
+        yield from self._accept(update)
         yield from self._database.unbind(update.binding)
         yield self._answer(update, BindingStatus.ACCEPTED)
 
-    def _accept(self, update: HomeUpdate) -> None:
+    def _accept(self, update: HomeUpdate) -> Iterator[Effect]:
         self._sequences[update.binding] = update.sequence
         self._sequences.move_to_end(update.binding)
+        fields = {"sequence": update.sequence}
+        yield Remember(self._owner, "sequences", str(update.binding), fields)
         while len(self._sequences) > 2 * self._options.max_bindings:
-            self._sequences.popitem(last=False)
+            yield Forget(self._owner, "sequences", str(self._sequences.popitem(last=False)[0]))
 
     def _answer(
         self,

@@ -27,6 +27,7 @@ from dmm_agent.functions.events import (
     LeaseEnded,
     LocationSought,
     Received,
+    Restored,
     TimerFired,
 )
 from dmm_agent.functions.home_admission import HomeUpdate
@@ -79,6 +80,7 @@ class LocationManager(Function[LocationOptions]):
     name: ClassVar[str] = "lm"
     options_class: ClassVar[type[Options]] = LocationOptions
     requires: ClassVar[frozenset[str]] = frozenset({"allocator"})
+    remembers: ClassVar[bool] = True
 
     def __init__(self, context: Context, options: LocationOptions) -> None:
         super().__init__(context, options)
@@ -92,7 +94,7 @@ class LocationManager(Function[LocationOptions]):
         self._updates = Updates(
             context, options, allocator, self._database, self._visitors, self._notices
         )
-        self._home_agent = HomeAgent(context, options, allocator, self._database)
+        self._home_agent = HomeAgent(self.name, context, options, allocator, self._database)
 
     @property
     def takes_home_addresses(self) -> bool:
@@ -132,6 +134,9 @@ class LocationManager(Function[LocationOptions]):
 
     def _notice(self, event: Event, now: float) -> Iterator[Effect]:
         match event:
+            case Restored():
+                self._home_agent.restore(event)
+                yield from self._database.restore(event)
             case TimerFired(_, ("request", key)):
                 yield from self._requests.again(key, now)
             case TimerFired(_, ("expiry", IPv6Network() as hnp)):
@@ -141,7 +146,7 @@ class LocationManager(Function[LocationOptions]):
             case LeaseEnded(hnp):
                 yield from self._database.unbind(hnp)
                 self._notices.forget(hnp)
-                self._home_agent.forget(hnp)
+                yield from self._home_agent.forget(hnp)
             case _:
                 return
 

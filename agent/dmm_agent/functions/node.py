@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from dmm_agent.config import ConfigError, describe
 from dmm_agent.functions.base import Context, Function
 from dmm_agent.functions.effects import Effect, Send, Tell
-from dmm_agent.functions.events import Event, Received, TimerFired
+from dmm_agent.functions.events import Event, Received, Restored, TimerFired
 
 if TYPE_CHECKING:
     import random
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "dmm_agent.functions"
 
 CASCADE_LIMIT = 1000
-"""Most inner events one outside event may cause; more is a programming error, not a load."""
+"""Most inner events one outside event may cause; more is a programming error, not a load.
+
+What is restored may cause one more for each row."""
 
 
 class Node:
@@ -57,6 +59,11 @@ class Node:
         """Whether some function takes messages that home addresses travel in front of."""
         return any(f.takes_home_addresses for f in self.functions.values())
 
+    @property
+    def remembers(self) -> bool:
+        """Whether some function wants things kept on disk."""
+        return any(f.remembers for f in self.functions.values())
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.
 
@@ -65,7 +72,8 @@ class Node:
         """
         outside: list[Effect] = []
         inner: deque[Event] = deque([event])
-        for _ in range(CASCADE_LIMIT):
+        limit = CASCADE_LIMIT + (len(event.rows) if isinstance(event, Restored) else 0)
+        for _ in range(limit):
             if not inner:
                 return outside
             for effect in self._dispatch(inner.popleft(), now):
@@ -76,7 +84,7 @@ class Node:
                         inner.append(Received(self.address, message))
                     case _:
                         outside.append(effect)
-        raise RuntimeError(f"{event} caused more than {CASCADE_LIMIT} inner events")
+        raise RuntimeError(f"{event} caused more than {limit} inner events")
 
     def _dispatch(self, event: Event, now: float) -> list[Effect]:
         if isinstance(event, TimerFired):

@@ -82,7 +82,7 @@ class Updates:
             status = BindingStatus.INSUFFICIENT_RESOURCES
             yield _answer(source, update, status, [ANY_PREFIX], now)
             return
-        yield self._allocator.timer(lease)
+        yield from self._allocator.keep(lease)
         of_node = self._database.bindings.of_node(mn_id)
         visiting = [binding.hnp for binding in of_node if binding.home_lm is not None]
         yield from self._register(source, update, [lease.hnp, *visiting], now)
@@ -138,8 +138,8 @@ class Updates:
         lease = self._allocator.lease(registration.mn_id, source, now)
         assert lease is not None, "a standing lease cannot be refused"
         assert lease.hnp == hnp, "a node has one lease here"
-        yield self._allocator.timer(lease)
-        self._database.bindings.accept(hnp, registration.time_units)
+        yield from self._allocator.keep(lease)
+        yield from self._database.accept(hnp, registration.time_units)
         remaining_s = lease.expires_at - now
         if source == lease.access_router:
             registration.accept(hnp, lifetime_of(remaining_s))
@@ -167,11 +167,11 @@ class Updates:
             elsewhere = binding is not None and binding.location != source
             if elsewhere or time <= bindings.newest(hnp) or not self._may_register(mn_id, hnp):
                 continue
-            bindings.accept(hnp, time)
+            yield from self._database.accept(hnp, time)
             if binding is not None:
                 binding.leaving = True
                 binding.expires_at = min(binding.expires_at, now + self._options.delete_delay_s)
-                yield self._database.expiry_timer(binding)
+                yield from self._database.keep(binding)
                 yield Tell(NodeLeft(hnp))
         yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
 

@@ -79,7 +79,7 @@ class Visitors:
 
     def _move(self, registration: Registration, known: Binding, now: float) -> Iterator[Effect]:
         home_expires_at = known.home_expires_at
-        self._database.bindings.accept(known.hnp, registration.time_units)
+        yield from self._database.accept(known.hnp, registration.time_units)
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, home_expires_at - now))
         registration.accept(known.hnp, lifetime_s)
         binding = Binding(
@@ -124,7 +124,7 @@ class Visitors:
     ) -> Iterator[Effect]:
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, answered.lifetime_s))
         registration.accept(hnp, lifetime_s)
-        self._database.bindings.accept(hnp, registration.time_units)
+        yield from self._database.accept(hnp, registration.time_units)
         binding = Binding(
             hnp,
             registration.mn_id,
@@ -146,7 +146,7 @@ class Visitors:
                 known.expires_at = min(
                     now + self._options.binding_lifetime_s, known.home_expires_at
                 )
-                yield self._database.expiry_timer(known)
+            yield from self._database.keep(known)
         time_units = time_units_of(answered.update)
         for hnp in answered.refused:
             # A copy that came late or was overtaken says nothing of the ones after it.
@@ -184,7 +184,7 @@ class Visitors:
                 continue
             binding, newest = bindings.get(hnp), bindings.newest(hnp)
             if time is not None and time.units > newest:
-                bindings.accept(hnp, time.units)
+                yield from self._database.accept(hnp, time.units)
             elif time is not None and binding is not None and not binding.leaving:
                 status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
                 options.append(Timestamp(newest))

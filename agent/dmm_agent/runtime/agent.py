@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
@@ -31,20 +31,24 @@ from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
 from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
+from dmm_agent.store.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from dmm_agent.attachment.links import Link
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.nflog import Sample
+    from dmm_agent.functions.events import Event
     from dmm_agent.runtime.executor import Functions
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT_TABLES = ("leases", "bindings", "cache", "attachments")
 ETHERNET_MTU = 1500
+CLOCK_TOLERANCE_S = 1.0
+"""A host's clock that is set back by less, as it is kept right, is nothing to tell of."""
 
 
 class AddressError(Exception):
@@ -68,12 +72,14 @@ class Agent:
         *,
         control_path: Path,
         adoption_grace_s: float,
+        store_path: Path,
         record_path: Path | None = None,
     ) -> None:
         self._config = config
         self._functions = functions
         self._control_path = control_path
         self._adoption_grace_s = adoption_grace_s
+        self._store_path = store_path
         self._record_path = record_path
         self._clock = Clock()
         self._journal = Journal()
@@ -82,6 +88,8 @@ class Agent:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._question: asyncio.TimerHandle | None = None
+        self._behind_s = 0.0
+        """How much earlier the host's clock was than the store."""
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; forwarding stays as it is afterwards.
@@ -91,6 +99,7 @@ class Agent:
             AlreadyRunningError: another agent runs here.
             DataplaneError, NetlinkError, NftablesError, NflogError: the kernel or a tool does not
                 do what is needed.
+            StoreError: what the functions remember cannot be read or written.
             OSError: a socket or file cannot be opened.
         """
         loop = asyncio.get_running_loop()
@@ -101,17 +110,29 @@ class Agent:
         with ExitStack() as stack:
             control.claim()
             stack.callback(control.stop)
-            self._open(stack)
+            store = self._open_store(stack)
+            self._open(stack, store)
             self._start(loop)
             await control.start()
             tell_ready(f"{self._config.host} runs {', '.join(sorted(self._config.functions))}")
             gc.freeze()  # what start-up made stays: collections need not look at it again
             await stopped.wait()
             self._executor.note("stopped", {"uptime_s": round(self._clock.uptime_s(), 3)})
+            if store is not None:
+                with suppress(StoreError):  # the next run does not begin before this one's end
+                    store.write({}, self._clock.now())
 
     # Opening
 
-    def _open(self, stack: ExitStack) -> None:
+    def _open_store(self, stack: ExitStack) -> Store | None:
+        """The store, if some function remembers things; time goes on from its last commit."""
+        if not self._functions.remembers:
+            return None
+        store = self._keep(stack, Store(self._store_path))
+        self._behind_s = self._clock.not_before(store.newest_s)
+        return store
+
+    def _open(self, stack: ExitStack, store: Store | None) -> None:
         signalling = self._keep(stack, self._open_signalling())
         netlink = self._keep(stack, Netlink())
         home = self._open_home_signalling(stack)
@@ -139,6 +160,7 @@ class Agent:
             counters=self._counters,
             holder=hold,
             home_messenger=home,
+            memory=store,
             recorder=recorder,
         )
         if hold is not None:
@@ -220,33 +242,41 @@ class Agent:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
         adopted = len(self._forwarding.stale())
         self._executor.note("started", {**fields, "adopted_routes": adopted})
+        self._restore()
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
         self._arm()
 
+    def _restore(self) -> None:
+        if self._behind_s > CLOCK_TOLERANCE_S:
+            fields = {"by_s": round(self._behind_s, 3), "store": str(self._store_path)}
+            self._executor.note("clock_behind", fields)
+        try:
+            self._executor.restore()
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{self._store_path}: a function cannot read what it had remembered ({error!r}): "
+                "run the agent that wrote it, or move the file away"
+            ) from error
+
     # The world speaks
 
     def _receive(self, signalling: Signalling) -> None:
-        for source, message in signalling.read():
-            self._executor.handle(Received(source, message))
+        arrived = signalling.read()
+        self._executor.handle_all(Received(source, message) for source, message in arrived)
 
     def _receive_at_home(self, signalling: HomeSignalling) -> None:
-        for event in signalling.read():
-            self._executor.handle(event)
+        self._executor.handle_all(signalling.read())
 
     def _hear(self, access: AccessLinks) -> None:
-        for event in access.read():
-            self._executor.handle(event)
+        self._executor.handle_all(access.read())
 
     def _links_changed(self, monitor: LinkMonitor, access: AccessLinks, netlink: Netlink) -> None:
         links = monitor.read()
         self._follow(access, list_links(netlink) if links is None else links)
 
     def _follow(self, access: AccessLinks, links: Iterable[Link]) -> None:
-        for link in links:
-            for event in access.link_changed(link):
-                self._executor.handle(event)
-
+        self._executor.handle_all(event for link in links for event in access.link_changed(link))
         self._ask_later(access)
 
     def _ask_later(self, access: AccessLinks) -> None:
@@ -261,31 +291,30 @@ class Agent:
             self._question = asyncio.get_running_loop().call_later(QUESTION_PAUSE_S, ask)
 
     def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
-        for sample in nflog.read():
-            if sample.group == INTERCEPTED_GROUP:
-                self._intercepted(sample)
-            elif access is not None:
-                self._observed(sample, access)
+        self._executor.handle_all(
+            event for sample in nflog.read() for event in self._shown(sample, access)
+        )
 
     def _packets_held(self, hold: HoldDevice) -> None:
-        for event in hold.read(self._clock.now()):
-            self._executor.handle(event)
+        self._executor.handle_all(hold.read(self._clock.now()))
 
-    def _intercepted(self, sample: Sample) -> None:
-        if sample.inner is None:
-            event = Intercepted(sample.source, sample.destination)
+    def _shown(self, sample: Sample, access: AccessLinks | None) -> Iterator[Event]:
+        """What a packet that the kernel shows means."""
+        if sample.group != INTERCEPTED_GROUP:
+            if access is not None:
+                yield from self._observed(sample, access)
+        elif sample.inner is None:
+            yield Intercepted(sample.source, sample.destination)
         else:
-            event = Intercepted(*sample.inner, tunnelled_by=sample.source)
-        self._executor.handle(event)
+            yield Intercepted(*sample.inner, tunnelled_by=sample.source)
 
-    def _observed(self, sample: Sample, access: AccessLinks) -> None:
+    def _observed(self, sample: Sample, access: AccessLinks) -> Iterator[Event]:
         try:
             link = socket.if_indextoname(sample.interface)
         except OSError:
             return
-        for event in access.look(link):
-            self._executor.handle(event)
-        self._executor.handle(Observed(link, sample.link_layer, sample.source))
+        yield from access.look(link)
+        yield Observed(link, sample.link_layer, sample.source)
 
     # Time passes
 

@@ -24,3 +24,13 @@ class Clock:
     def uptime_s(self) -> float:
         """How long the agent has been running."""
         return time.monotonic() - self._started
+
+    def not_before(self, then: float) -> float:
+        """Go on from a time that has been before, if it is later; says by how many seconds.
+
+        So nothing lasts longer than it was granted because the host has lost the time, and the
+        order of what happened stays what it was.
+        """
+        behind_s = max(0.0, then - self.now())
+        self._started_at += behind_s
+        return behind_s

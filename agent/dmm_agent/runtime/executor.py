@@ -9,21 +9,24 @@ from dmm_agent.functions.effects import (
     Advertise,
     CancelTimer,
     DropAddress,
+    Forget,
     Install,
     KeepAddress,
     Probe,
     Record,
     Release,
+    Remember,
     Remove,
     Send,
     SendOnLink,
     SetTimer,
     Tell,
 )
-from dmm_agent.functions.events import TimerFired
+from dmm_agent.functions.events import Restored, TimerFired
+from dmm_agent.store.store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.dataplane.forwarding import Failure
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from dmm_agent.runtime.journal import Journal
     from dmm_agent.runtime.recorder import Recorder
     from dmm_agent.runtime.timers import Timers
+    from dmm_agent.store.store import Changes
     from dmm_agent.wire import Message
 
 log = logging.getLogger(__name__)
@@ -58,6 +62,10 @@ class Functions(Protocol):
     @property
     def takes_home_addresses(self) -> bool:
         """Whether they take messages that home addresses travel in front of."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether they want things kept on disk."""
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""
@@ -129,8 +137,23 @@ class Holder(Protocol):
         """Send the packets that wait for a prefix."""
 
 
+class Memory(Protocol):
+    """`dmm_agent.store.store.Store`."""
+
+    def read(self) -> tuple[Remember, ...]:
+        """All that is remembered."""
+
+    def write(self, changes: Changes, now: float) -> None:
+        """Put changes on the disk; raises `StoreError` if that fails."""
+
+
 class Executor:
-    """The functions on one side, the world on the other."""
+    """The functions on one side, the world on the other.
+
+    Nothing leaves the host before what it goes back on is on the disk: that of the same event, of
+    events before it, and of what could not be written until now. Events that are handled together
+    share one commit.
+    """
 
     def __init__(
         self,
@@ -147,6 +170,7 @@ class Executor:
         holder: Holder | None = None,
         home_messenger: HomeMessenger | None = None,
         addresses: Addresses | None = None,
+        memory: Memory | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self._functions = functions
@@ -161,14 +185,46 @@ class Executor:
         self._holder = holder
         self._home_messenger = home_messenger
         self._addresses = addresses
+        self._memory = memory
+        self._unwritten: dict[tuple[str, str, str], Mapping[str, Any] | None] = {}
+        self._held_back: list[Effect] = []
+        """What waits for the next commit, in its order."""
+        self._writes_fail = False
         self._recorder = recorder
 
+    def restore(self) -> None:
+        """Give the functions back what they had remembered.
+
+        Raises:
+            StoreError: the store is damaged.
+            Exception: whatever a function raises that cannot make sense of its rows.
+        """
+        rows = () if self._memory is None else self._memory.read()
+        if rows:
+            now, event = self._clock.now(), Restored(rows)
+            self._count(event, now)
+            self._execute(self._functions.handle(event, now), now)
+            self._commit()
+
     def handle(self, event: Event) -> None:
-        """Give an event to the functions now. A fault in a function is logged and survived."""
+        """Give an event to the functions now."""
+        self.handle_all((event,))
+
+    def handle_all(self, events: Iterable[Event]) -> None:
+        """Give events that came together to the functions. A fault in one is logged and survived.
+
+        What one of them asks for is done before the next is handled, but what leaves the host, from
+        the first on that has something remembered, leaves when all are.
+        """
+        try:
+            for event in events:
+                self._handle(event)
+        finally:
+            self._commit()
+
+    def _handle(self, event: Event) -> None:
         now = self._clock.now()
-        if self._recorder is not None:
-            self._recorder.record(now, event)
-        self._counters.count("inputs", type(event).__name__)
+        self._count(event, now)
         try:
             effects = self._functions.handle(event, now)
         except Exception:
@@ -177,10 +233,15 @@ class Executor:
             return
         self._execute(effects, now)
 
+    def _count(self, event: Event, now: float) -> None:
+        if self._recorder is not None:
+            self._recorder.record(now, event)
+        self._counters.count("inputs", type(event).__name__)
+
     def fire_timers(self) -> None:
         """Give the timers that are due to the functions."""
-        for owner, key in self._timers.due(self._clock.now()):
-            self.handle(TimerFired(owner, key))
+        due = self._timers.due(self._clock.now())
+        self.handle_all(TimerFired(owner, key) for owner, key in due)
 
     def sweep(self) -> None:
         """Take out what an earlier agent left in the kernel and nobody has asked for again."""
@@ -206,10 +267,47 @@ class Executor:
         """
         self._forward([e for e in effects if isinstance(e, Install | Remove)])
         for effect in effects:
-            self._carry_out(effect)
+            if isinstance(effect, Remember | Forget):
+                fields = effect.fields if isinstance(effect, Remember) else None
+                self._unwritten[effect.owner, effect.table, effect.key] = fields
+        for effect in effects:
+            if self._unwritten and not isinstance(effect, SetTimer | CancelTimer):
+                self._held_back.append(effect)
+            else:
+                self._carry_out(effect)
         for effect in effects:
             if isinstance(effect, Record):
                 self._record(effect, now)
+
+    def _commit(self) -> None:
+        """Put on the disk what is to be remembered, then let out what waited for that.
+
+        If it cannot be put there, what waited is lost, as a message can be; it is written with the
+        next.
+        """
+        if not self._unwritten:
+            return
+        held_back, self._held_back = self._held_back, []
+        try:
+            if self._memory is None:
+                raise StoreError(
+                    "a function remembers things, but did not say so: no store is open"
+                )
+            self._memory.write(self._unwritten, self._clock.now())
+        except StoreError as error:
+            self._counters.count("faults", "store")
+            if not self._writes_fail:
+                log.error("store failed", extra={"fields": {"reason": str(error)}})
+            self._writes_fail = True
+            return
+        self._counters.count("store", "commits")
+        self._counters.count("store", "rows", len(self._unwritten))
+        self._unwritten.clear()
+        if self._writes_fail:
+            self._writes_fail = False
+            self.note("store_recovered", {})
+        for effect in held_back:
+            self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dmm_agent.functions.node import Node
 
 DEFAULT_CONFIG = Path("/etc/dmm/agent.yml")
+DEFAULT_STORE = Path("/var/lib/dmm/agent.db")
 DEFAULT_ADOPTION_GRACE_S = 90.0
 """One and a half binding lifetimes: whoever is still served has been refreshed by then."""
 
@@ -49,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), default="info"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=DEFAULT_STORE,
+        metavar="FILE",
+        help="where functions keep what outlasts the agent, if they do (%(default)s)",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write every input to a file")
     parser.add_argument(
@@ -104,6 +112,7 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
     from dmm_agent.runtime import logs
     from dmm_agent.runtime.agent import AddressError, Agent
     from dmm_agent.runtime.control import AlreadyRunningError
+    from dmm_agent.store.store import StoreError
 
     logs.configure(options.log_level)
     agent = Agent(
@@ -111,6 +120,7 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
         node,
         control_path=options.socket,
         adoption_grace_s=options.adoption_grace_s,
+        store_path=options.state,
         record_path=options.record,
     )
     try:
@@ -124,6 +134,7 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
         NflogError,
         NftablesError,
         OSError,
+        StoreError,
     ) as error:
         return _fail(str(error), EXIT_FAILED)
     return 0

@@ -12,10 +12,12 @@ from dmm_agent.functions.effects import (
     Advertise,
     CancelTimer,
     Effect,
+    Forget,
     Install,
     Probe,
     Record,
     Release,
+    Remember,
     Remove,
     Send,
     SendOnLink,
@@ -27,10 +29,12 @@ from dmm_agent.functions.events import (
     Event,
     ProbeAnswered,
     Received,
+    Restored,
     Started,
     TimerFired,
 )
 from dmm_agent.functions.node import build_node
+from dmm_agent.simulator.disk import Disk
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.forwarding import Forwarding, Tables
 from dmm_agent.simulator.mobile_node import MobileNodeModel
@@ -89,6 +93,7 @@ class World:
         """All that happened: when (seconds since 1970), where, what."""
         self.nodes: dict[str, Node] = {}
         self.tables: dict[str, Tables] = {}
+        self.disks: dict[str, Disk] = {}
         self.mobile_nodes: dict[str, MobileNodeModel] = {}
         self._random = Random(seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -101,6 +106,7 @@ class World:
             self._configs[name] = plan.config(router, chosen)
             self.nodes[name] = self._new_node(name)
             self.tables[name] = Tables()
+            self.disks[name] = Disk()
         for policy in plan.mobile_nodes.nodes:
             self.mobile_nodes[policy.id] = MobileNodeModel(policy)
         self.forwarding = Forwarding(plan, self.tables)
@@ -186,7 +192,7 @@ class World:
             self.tell(router, Detached(mn.link))
 
     def restart(self, router: str) -> None:
-        """The agent on a router dies and starts anew with nothing in its memory.
+        """The agent on a router dies and starts anew with what is on its disk.
 
         Its kernel forwards on. As in the runtime, the new agent takes over the routes that it asks
         for again and, after a while, removes the others.
@@ -206,19 +212,14 @@ class World:
                     self._do(router, Remove(route))
 
         self.at(ADOPTION_GRACE_S, sweep)
+        if remembered := self.disks[router].read():
+            self.tell(router, Restored(remembered))
         self.tell(router, Started())
 
     def address(self, mn_id: str, network: str) -> IPv6Address | None:
         """The node's valid address out of a network's mobile pool."""
         pool = self.plan.directory.named(network).mobile_pool
         return self.mobile_nodes[mn_id].address_in(pool, self.now)
-
-    def forget(self, mn_id: str, network: str) -> None:
-        """The node gives up its prefix of a network and whatever used it."""
-        self.stop_session(mn_id, network)
-        mn = self.mobile_nodes[mn_id]
-        pool = self.plan.directory.named(network).mobile_pool
-        mn.prefixes = {p: t for p, t in mn.prefixes.items() if not p.subnet_of(pool)}
 
     def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""
@@ -233,7 +234,9 @@ class World:
     def tell(self, name: str, event: Event) -> None:
         """Give an event to the agent on a router, and do what it asks for."""
         self._log(name, event)
-        for effect in self.nodes[name].handle(event, self.now):
+        effects = self.nodes[name].handle(event, self.now)
+        self.disks[name].write([e for e in effects if isinstance(e, Remember | Forget)])
+        for effect in effects:
             self._log(name, effect)
             self._do(name, effect)
 
@@ -255,7 +258,7 @@ class World:
                 self._probe(name, link, to_all=target.is_multicast)
             case Release(prefix):
                 self.traffic.release(name, prefix)
-            case Record():
+            case Record() | Remember() | Forget():
                 pass
 
     def _steer(self, name: str, effect: Install | Remove) -> None:

@@ -132,6 +132,7 @@ class TestLockedIn:
             (r"^Type=.*$", "Type=oneshot\nStandardOutput=file:/run/dmm-probe.json"),
             (r"^Restart=.*$", ""),
             (r"^RuntimeDirectory=.*$", "RuntimeDirectory=dmm-probe"),
+            (r"^StateDirectory=.*$", ""),
         ):
             unit, count = re.subn(pattern, line, unit, flags=re.MULTILINE)
             assert count == 1, pattern

@@ -39,6 +39,7 @@ class AgentProcess:
         self.config = folder / f"{host}.yml"
         self.socket = folder / f"{host}.sock"
         self.log = folder / f"{host}.log"
+        self.state = folder / f"{host}.db"
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +76,8 @@ class AgentProcess:
         """Start the agent and wait until it answers."""
         self.write_config()
         command = self.command("main")
-        command += ["--config", str(self.config), "--socket", str(self.socket), *arguments]
+        command += ["--config", str(self.config), "--socket", str(self.socket)]
+        command += ["--state", str(self.state), *arguments]
         with self.log.open("ab") as log, inside(self.host):
             self.process = subprocess.Popen(command, stderr=log, env=self.environment())
         if wait:

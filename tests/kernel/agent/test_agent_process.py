@@ -191,10 +191,52 @@ def test_restarted_and_killed_agents_do_not_interrupt_traffic(
 
     assert stream.sent > 500
     assert received == list(range(stream.sent))
-    routes = agents["gw1"].ask("routes")
+
+
+def test_a_killed_agent_keeps_leases_and_bindings_and_claims_its_routes_again(
+    lab: Lab, agents: dict[str, AgentProcess]
+) -> None:
+    home = away_from_home(lab)
+    mn = lab.udp("mn", home, port=5001)
+    gw1 = agents["gw1"]
+
+    def tunnelled() -> bool:
+        mn.sendto(b"still me", (CN, 9))
+        return bool(gw1.ask("bindings"))
+
+    def promised() -> list[tuple[str, str, str]]:
+        rows = [(table, row) for table in ("leases", "bindings") for row in gw1.ask(table)]
+        return [(table, row["hnp"], row["mn_id"]) for table, row in rows]
+
+    assert until(tunnelled)
+    before = promised()
+    gw1.kill()
+    gw1.start()
+
+    assert promised() == before
+    assert [table for table, *_ in before] == ["leases", "bindings"]
+    routes = gw1.ask("routes")
     assert [(r["kind"], r["prefix"], r["adopted"]) for r in routes] == [
-        ("BindingRoute", str(HNP1), True)
-    ]
+        ("BindingRoute", str(HNP1), False)
+    ], "it has been asked for again"
+
+
+def test_a_store_that_is_damaged_is_named(start: Callable[..., AgentProcess], lab: Lab) -> None:
+    del lab
+    agent = start("gw1")
+    agent.stop()
+    agent.state.write_bytes(b"nonsense" * 1000)
+    files = ("--config", str(agent.config), "--socket", str(agent.socket))
+    done = agent.run(*files, "--state", str(agent.state))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"dmm-agent: {agent.state}: the store is damaged")
+
+
+def test_an_access_router_that_remembers_nothing_has_no_store(
+    start: Callable[..., AgentProcess], lab: Lab
+) -> None:
+    del lab
+    assert not start("ar1").state.exists()
 
 
 def test_what_nobody_asks_for_again_is_swept_after_the_grace_period(
@@ -335,7 +377,9 @@ def test_a_second_agent_is_refused(lab: Lab, start: Callable[..., AgentProcess])
     del lab
     agent = start("gw1")
 
-    second = agent.run("--config", str(agent.config), "--socket", str(agent.socket))
+    second = agent.run(
+        "--config", str(agent.config), "--socket", str(agent.socket), "--state", str(agent.state)
+    )
 
     assert second.returncode == 1
     assert "another agent answers" in second.stderr
@@ -350,7 +394,9 @@ def test_an_address_that_is_not_there_is_named(
     with inside("gw1"):
         run(*f"ip -6 addr del {ADDRESS['gw1']}/128 dev lo".split())
 
-    done = agent.run("--config", str(agent.config), "--socket", str(agent.socket))
+    done = agent.run(
+        "--config", str(agent.config), "--socket", str(agent.socket), "--state", str(agent.state)
+    )
 
     assert done.returncode == 2
     assert f"expected {ADDRESS['gw1']} on the loopback interface" in done.stderr

@@ -139,7 +139,9 @@ def test_a_kernel_without_such_devices_is_told_and_the_agent_does_not_start(
     agent.write_config()
     before = comparable("gw1")
 
-    done = agent.run("--config", str(agent.config), "--socket", str(agent.socket))
+    done = agent.run(
+        "--config", str(agent.config), "--socket", str(agent.socket), "--state", str(agent.state)
+    )
 
     assert done.returncode == 1
     assert "`dataplane: ip6tnl` needs IPv6" in done.stderr

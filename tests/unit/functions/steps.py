@@ -10,10 +10,11 @@ from ipaddress import IPv6Address, IPv6Network
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dmm_agent.functions.effects import Effect, Record, Send, SetTimer
-from dmm_agent.functions.events import Attached, Received, TimerFired
+from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send, SetTimer
+from dmm_agent.functions.events import Attached, Received, Restored, TimerFired
 from dmm_agent.functions.node import build_node
 from dmm_agent.functions.proxy_messages import ANY_PREFIX, proxy_binding_update
+from dmm_agent.simulator.disk import Disk
 from dmm_agent.simulator.example import FUNCTIONS
 from dmm_agent.simulator.plan import make_plan
 from dmm_agent.wire import (
@@ -65,14 +66,21 @@ class Steps:
         config = plan.config(plan.routers[host], chosen)
         wanted = {name: config.functions.get(name, chosen.get(name, {})) for name in functions}
         self.now = NOW
-        self.node = build_node(
-            config.model_copy(update={"functions": wanted}), Random(1), FUNCTIONS
-        )
+        self.disk = Disk()
+        self.config = config.model_copy(update={"functions": wanted})
+        self.node = build_node(self.config, Random(1), FUNCTIONS)
 
     def __call__(self, event: Event, after_s: float = 0.0) -> list[Effect]:
         """Let time pass, then give it an event."""
         self.now += after_s
-        return self.node.handle(event, self.now)
+        effects = self.node.handle(event, self.now)
+        self.disk.write([e for e in effects if isinstance(e, Remember | Forget)])
+        return effects
+
+    def restart(self, after_s: float = 0.0) -> list[Effect]:
+        """The agent dies and, after a while, another one starts with what is on the disk."""
+        self.node = build_node(self.config, Random(2), FUNCTIONS)
+        return self(Restored(self.disk.read()), after_s)
 
     def receive(self, sender: str, message: Message, after_s: float = 0.0) -> list[Effect]:
         return self(Received(address(sender), message), after_s)

@@ -15,26 +15,39 @@ from dmm_agent.functions.effects import (
     CacheRoute,
     CancelTimer,
     Effect,
+    Forget,
     Install,
     Probe,
     Record,
+    Remember,
     Remove,
     Send,
     SendOnLink,
     SetTimer,
 )
-from dmm_agent.functions.events import Detached, Event, Interception, Received, Started, TimerFired
+from dmm_agent.functions.events import (
+    Detached,
+    Event,
+    Interception,
+    Received,
+    Restored,
+    Started,
+    TimerFired,
+)
 from dmm_agent.runtime.clock import Clock
 from dmm_agent.runtime.counters import Counters
 from dmm_agent.runtime.executor import Executor
 from dmm_agent.runtime.journal import Journal
 from dmm_agent.runtime.recorder import Recorder
 from dmm_agent.runtime.timers import Timers
+from dmm_agent.store.store import StoreError
 from dmm_agent.wire import Heartbeat, HeartbeatFlag, Message, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from dmm_agent.store.store import Changes
 
 PEER = IPv6Address("2001:db8:2::1")
 HNP = IPv6Network("2001:db8:1:8100::/64")
@@ -48,15 +61,19 @@ class World:
     hold_limits = None
     rewrites = False
     takes_home_addresses = False
+    remembers = True
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer
         self.events: list[Event] = []
         self.log: list[Any] = []
         self.refuses = False
+        self.disk_is_full = False
+        self.remembered: tuple[Remember, ...] = ()
         self.timers, self.journal, self.counters = Timers(), Journal(), Counters()
 
     def executor(self, recorder: Recorder | None = None, *, access: bool = True) -> Executor:
+        self.clock = Clock()
         return Executor(
             self,
             data_plane=self,
@@ -64,9 +81,10 @@ class World:
             messenger=self,
             neighbours=self if access else None,
             timers=self.timers,
-            clock=Clock(),
+            clock=self.clock,
             journal=self.journal,
             counters=self.counters,
+            memory=self,
             recorder=recorder,
         )
 
@@ -106,6 +124,15 @@ class World:
     def send_on_link(self, effect: SendOnLink) -> str | None:
         self.log.append(effect)
         return None
+
+    def write(self, changes: Changes, now: float) -> None:
+        assert now <= self.clock.now()
+        if self.disk_is_full:
+            raise StoreError("agent.db: the store cannot be written")
+        self.log.append(dict(changes))
+
+    def read(self) -> tuple[Remember, ...]:
+        return self.remembered
 
     def counted(self, group: str) -> dict[object, object]:
         return {r["key"]: r["count"] for r in self.counters.rows() if r["group"] == group}
@@ -216,3 +243,101 @@ def test_inputs_are_recorded_so_that_they_can_be_replayed(tmp_path: Path) -> Non
     assert lines[0]["source"] == str(PEER)
     assert lines[1]["owner"] == "lm"
     assert lines[0]["at_s"] == pytest.approx(lines[1]["at_s"], abs=1)
+
+
+ROW = ("lm", "bindings", str(HNP))
+
+
+def remember(value: int) -> Remember:
+    return Remember(*ROW, fields={"a": value})
+
+
+def test_what_leaves_the_host_leaves_after_the_commit_and_routes_go_before() -> None:
+    install, advertise = Install(BindingRoute(HNP, PEER)), Advertise("mn", PEER, (), 30)
+    world = World(lambda _: [Send(PEER, HEARTBEAT), remember(1), advertise, install])
+
+    world.executor().handle(Started())
+
+    assert world.log == [[install], {ROW: {"a": 1}}, (PEER, HEARTBEAT), advertise]
+
+
+def test_events_that_come_together_share_one_commit_in_which_the_last_word_counts() -> None:
+    answers: Iterator[list[Effect]] = iter(
+        [[remember(1), Send(PEER, HEARTBEAT)], [remember(2)], [Forget("lm", "b", "c")]]
+    )
+    world = World(lambda _: next(answers))
+
+    world.executor().handle_all([Started(), Detached("a"), Detached("b")])
+
+    assert world.log == [{ROW: {"a": 2}, ("lm", "b", "c"): None}, (PEER, HEARTBEAT)]
+    assert world.counted("store") == {"commits": 1, "rows": 2}
+
+
+def test_what_needs_no_commit_does_not_wait_but_whatever_comes_after_one_that_does() -> None:
+    """What it says may rest on what is not on the disk yet."""
+    events: list[Event] = [Started(), Detached("a"), Detached("b")]
+    sends = {event: Send(PEER, Heartbeat(i, HeartbeatFlag(0))) for i, event in enumerate(events)}
+    world = World(lambda e: [sends[e], *([remember(1)] if e == Detached("a") else [])])
+
+    world.executor().handle_all(events)
+
+    (first, second, third) = [(PEER, send.message) for send in sends.values()]
+    assert world.log == [first, {ROW: {"a": 1}}, second, third]
+
+
+def test_what_cannot_be_remembered_is_not_answered_and_is_written_with_the_next() -> None:
+    world = World(lambda e: [remember(1), Send(PEER, HEARTBEAT)] if e == Started() else [])
+    world.disk_is_full = True
+    executor = world.executor()
+    executor.handle(Started())
+    executor.handle(Detached("a"))
+    assert world.log == []
+    assert world.counted("faults") == {"store": 2}
+
+    world.disk_is_full = False
+    executor.handle(Detached("b"))
+
+    assert world.log == [{ROW: {"a": 1}}], "the answer is lost, as a message can be"
+    assert [row["event"] for row in world.journal.rows()] == ["store_recovered"]
+
+
+def test_while_it_cannot_write_it_says_nothing_that_may_rest_on_it() -> None:
+    world = World(lambda e: [remember(1)] if e == Started() else [Send(PEER, HEARTBEAT)])
+    world.disk_is_full = True
+    executor = world.executor()
+    executor.handle(Started())
+    executor.handle(Detached("a"))
+    assert world.log == []
+
+
+def test_timers_set_by_an_event_that_waits_for_its_commit_are_set_at_once() -> None:
+    """The next event of the same commit may cancel them."""
+    answers: dict[Event, list[Effect]] = {
+        Started(): [remember(1), SetTimer("lm", "a", 0.0), SetTimer("lm", "b", 0.0)],
+        TimerFired("lm", "a"): [remember(2), CancelTimer("lm", "b")],
+    }
+    world = World(lambda event: answers.get(event, []))
+    executor = world.executor()
+    executor.handle(Started())
+    executor.fire_timers()
+    assert world.events == [Started(), TimerFired("lm", "a")]
+
+
+def test_functions_get_back_what_they_had_remembered() -> None:
+    world = World(lambda _: [Install(BindingRoute(HNP, PEER)), Forget(*ROW)])
+    world.remembered = (remember(1),)
+    world.executor().restore()
+    assert world.events == [Restored((remember(1),))]
+    assert world.log == [[Install(BindingRoute(HNP, PEER))], {ROW: None}]
+
+
+def test_a_row_that_its_function_cannot_read_stops_the_agent() -> None:
+    """To go on without it would be to break what was promised."""
+
+    def answer(_: Event) -> list[Effect]:
+        raise KeyError("location")
+
+    world = World(answer)
+    world.remembered = (remember(1),)
+    with pytest.raises(KeyError):
+        world.executor().restore()

@@ -1,0 +1,1 @@
+"""What an agent remembers on disk: the rows that its functions asked for with `Remember`."""
