@@ -157,12 +157,28 @@ class MobileNode(_Strict):
 
     id: NetworkAccessIdentifier
     link_layer: MacAddress
+    mobility: Literal["offered", "declined"] = "offered"
+    """Whether the network does anything for its mobility (draft, REQ2)."""
+
+
+class Flow(_Strict):
+    """Packets to and from one port of correspondents."""
+
+    protocol: Literal["tcp", "udp"]
+    port: int = Field(ge=1, le=65535)
 
 
 class MobileNodePolicy(_Strict):
     """Which mobile nodes may use the mobility service."""
 
     nodes: tuple[MobileNode, ...] = ()
+    declined_flows: tuple[Flow, ...] = ()
+    """Flows that are not worth mobility: no prefix is kept for their sake (draft, REQ2)."""
+
+    def offered_to(self, mn_id: str) -> bool:
+        """Whether there is mobility for the node with that identifier."""
+        node = self.named(mn_id)
+        return node is not None and node.mobility == "offered"
 
     def named(self, mn_id: str) -> MobileNode | None:
         """The node with that identifier, if it is known."""
@@ -186,6 +202,8 @@ class AgentConfig(_Strict):
     """Interfaces towards the rest of the world."""
     access_links: tuple[InterfaceName, ...] = ()
     """Interfaces on which mobile nodes attach, one node a link."""
+    plain_prefixes: dict[InterfaceName, IPv6Network] = Field(default_factory=dict)
+    """Of access links, for nodes that mobility is declined to."""
     home_block: IPv6Network | None = None
     """Part of the mobile pool that plain routing brings to this access router."""
     directory: Directory

@@ -175,13 +175,27 @@ def _access_rules(config: AgentConfig) -> list[str]:
     """
     links = _elements(f'"{link}"' for link in config.access_links)
     strange = f"iifname {links} ip6 saddr {{ 2000::/3, fc00::/7 }} fib saddr . iif oif missing"
-    return [
+    tell = (
         f"{strange} ip6 saddr != @observed update @observed {{ ip6 saddr }} "
-        f"log group {OBSERVED_GROUP} snaplen 40",
+        f"log group {OBSERVED_GROUP} snaplen 40"
+    )
+    neighbours = (
         f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} "
-        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
-        f"{strange} counter drop",
-    ]
+        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
+    )
+    drop = f"{strange} counter drop"
+    if declined := _declined(config, "dport"):
+        # A solicitation does not say for the sake of which flow it is; the flow's packet does.
+        return [f"{strange} {declined} counter drop", neighbours, tell, drop]
+    return [tell, neighbours, drop]
+
+
+def _declined(config: AgentConfig, side: str) -> str:
+    """Which are packets of flows that no mobility is for, by the port of the correspondent."""
+    flows = config.mobile_nodes.declined_flows
+    if not flows:
+        return ""
+    return f"meta l4proto . th {side} {_elements(f'{f.protocol} . {f.port}' for f in flows)}"
 
 
 def _outbound(config: AgentConfig) -> list[str]:

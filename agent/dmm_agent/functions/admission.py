@@ -42,8 +42,7 @@ def refusal(
             BindingStatus.MAG_NOT_AUTHORIZED_FOR_PROXY_REG,
         ),
         (
-            BindingUpdateFlag.PROXY in update.flags
-            and context.mobile_nodes.named(mn_id) is not None,
+            BindingUpdateFlag.PROXY in update.flags and context.mobile_nodes.offered_to(mn_id),
             BindingStatus.PROXY_REG_NOT_ENABLED,
         ),
         (

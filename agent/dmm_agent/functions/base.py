@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -53,6 +53,8 @@ class Context:
     random: random.Random
     beside: Mapping[str, Function[Any]]
     """The functions on this host by name, for the ones listed in `requires`."""
+    plain_prefixes: Mapping[str, IPv6Network] = field(default_factory=dict)
+    """At an access router: the plain prefix of each access link."""
 
 
 class Function(abc.ABC, Generic[OptionsT]):

@@ -96,7 +96,9 @@ def refusal(context: Context, bindings: BindingTable, update: HomeUpdate) -> Bin
         ),
         (on_our_links, BindingStatus.NOT_HOME_SUBNET),
         (
-            node is not None and has_identifier(update.home, node.link_layer),
+            node is not None
+            and node.mobility == "offered"
+            and has_identifier(update.home, node.link_layer),
             BindingStatus.ADMINISTRATIVELY_PROHIBITED,
         ),
         (

@@ -128,6 +128,7 @@ def build_node(
         mobile_nodes=config.mobile_nodes,
         random=random,
         beside=functions,
+        plain_prefixes=config.plain_prefixes,
     )
     for name in _in_order(config, classes):
         function_class = classes[name]

@@ -31,6 +31,7 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
+from dmm_agent.functions.plain_nodes import PlainNodes
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
@@ -77,16 +78,21 @@ class Proxy(Function[ProxyOptions]):
         self._serving = Serving(context, options)
         self._registrations = Registrations(self.name, context)
         self._sessions = SessionDiscovery(context, self._serving, self._registrations)
+        self._plain = PlainNodes(self.name, context, options.advertisement_interval_s)
         self._attachments = self._serving.attachments
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the access links, the answers of the LM, and the lifetimes."""
+        if self._plain.concerns(event):
+            yield from self._plain.handle(event, now)
+            return
         match event:
             case Started():
                 yield from (Probe(link, ALL_NODES) for link in self.context.access_links)
             case Attached():
                 yield from self._attached(event, now)
             case Detached(link):
+                yield from self._plain.detached(link)
                 yield from self._detached(link, now)
             case Observed(link, link_layer, source):
                 yield from self._sessions.observed(link, link_layer, source, now)
@@ -279,4 +285,5 @@ class Proxy(Function[ProxyOptions]):
                 }
                 for here in self._attachments.values()
             ]
+            + self._plain.rows()
         }

@@ -39,6 +39,7 @@ def example_world(
     networks: int = 3,
     access_routers: int = 2,
     mobile_nodes: int = 1,
+    declined: int = 0,
     interception: str = "gateway",
     resolution: str = "query",
     while_resolving: str = "triangle",
@@ -56,13 +57,16 @@ def example_world(
         networks: How many networks there are.
         access_routers: How many access routers each network has.
         mobile_nodes: How many mobile nodes there are; none is attached yet.
+        declined: To how many of them, the last ones, mobility is declined.
         interception: Where packets meet an MR, as a profile says it.
         resolution: How MRs learn of locations, as a profile says it.
         while_resolving: What packets do meanwhile, as a profile says it.
         ask_first: Which LM MRs ask, as a profile says it.
         options: Options of functions, by function.
     """
-    plan = make_plan(networks, access_routers, mobile_nodes, interception, while_resolving)
+    plan = make_plan(
+        networks, access_routers, mobile_nodes, interception, while_resolving, declined
+    )
     routing = {
         "interception": interception,
         "resolution": resolution,

@@ -268,7 +268,9 @@ class Forwarding:
         """The underlay: access router - gateway - core, with a source filter at the core."""
         at = here.at
         if at.gateway is not None:
-            if at.block is not None and destination in at.block and here.from_uplink:
+            blocks = (at.block, at.plain_block)
+            mine = any(block is not None and destination in block for block in blocks)
+            if mine and here.from_uplink:
                 return Outcome.UNREACHABLE
             if destination == at.correspondent:
                 return Outcome.DELIVERED

@@ -18,6 +18,8 @@ from dmm_agent.config import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PLAIN_SUBNET = 0x4000
+
 
 @dataclass(frozen=True, slots=True)
 class Router:
@@ -30,6 +32,17 @@ class Router:
     block: IPv6Network | None = None
     correspondent: IPv6Address | None = None
     """A fixed host below this access router."""
+    plain_block: IPv6Network | None = None
+
+    def plain_prefix(self, link: int) -> IPv6Network:
+        """The plain prefix of an access link, by its number (0...).
+
+        Raises:
+            ValueError: this is no access router.
+        """
+        if self.plain_block is None:
+            raise ValueError(f"{self.name} has no access links")
+        return IPv6Network((int(self.plain_block.network_address) | link << 64, 64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,9 @@ class Plan:
         """The access router that plain routing takes for an address inside a network."""
         for router in self.access_routers():
             mine = router.block is not None and destination in router.block
-            if router.gateway == gateway and (mine or destination == router.correspondent):
+            plain = router.plain_block is not None and destination in router.plain_block
+            fixed = destination == router.correspondent
+            if router.gateway == gateway and (mine or plain or fixed):
                 return router
         return None
 
@@ -91,6 +106,11 @@ class Plan:
             access_links=tuple(n.id.split("@")[0] for n in self.mobile_nodes.nodes)
             if router.gateway is not None
             else (),
+            plain_prefixes={
+                n.id.split("@")[0]: router.plain_prefix(i)
+                for i, n in enumerate(self.mobile_nodes.nodes)
+                if router.plain_block is not None
+            },
             home_block=router.block,
             directory=self.directory,
             mobile_nodes=self.mobile_nodes,
@@ -104,11 +124,13 @@ def make_plan(
     mobile_nodes: int,
     interception: str = "gateway",
     while_resolving: str = "triangle",
+    declined: int = 0,
 ) -> Plan:
     """Networks in a star around a core, by the same rule as the testbed's addresses.
 
     With interception "access", access routers have an MR of their own (draft, 7: RS1.ar); with
-    "anycast" every gateway announces all mobile pools.
+    "anycast" every gateway announces all mobile pools. Mobility is declined to the last `declined`
+    of the mobile nodes.
     """
     entries, routers = [], {}
     for n in range(1, networks + 1):
@@ -128,6 +150,7 @@ def make_plan(
                 gateway.name,
                 block,
                 IPv6Address(base | (a << 64) | 0x10),
+                IPv6Network((base | PLAIN_SUBNET + (a << 8) << 64, 56)),
             )
             fixed = IPv6Network((base | (a << 64), 64))
             access_mrs.append(AccessEntry(prefixes=(fixed,), mr=routers[name].address))
@@ -136,14 +159,18 @@ def make_plan(
                 network=gateway.network,
                 prefix=prefix,
                 mobile_pool=pool,
-                plain=IPv6Network((base | 0x4000 << 64, 50)),
+                plain=IPv6Network((base | PLAIN_SUBNET << 64, 50)),
                 lm=gateway.address,
                 mr=gateway.address,
                 access_mrs=tuple(access_mrs) if interception == "access" else (),
             )
         )
     nodes = tuple(
-        MobileNode(id=f"mn{m}@dmm.example", link_layer=f"02:00:00:00:00:{m:02x}")
+        MobileNode(
+            id=f"mn{m}@dmm.example",
+            link_layer=f"02:00:00:00:00:{m:02x}",
+            mobility="declined" if m > mobile_nodes - declined else "offered",
+        )
         for m in range(1, mobile_nodes + 1)
     )
     directory = Directory(networks=tuple(entries))

@@ -50,7 +50,11 @@ def agent_config(
             "access_links": _names(machine, InterfaceKind.ACCESS),
             "home_block": machine.block if machine.role is Role.ACCESS_ROUTER else None,
             "directory": {"networks": directory(topology, profile)},
-            "mobile_nodes": {"nodes": _mobile_nodes(topology)},
+            "plain_prefixes": _plain_prefixes(machine),
+            "mobile_nodes": {
+                "nodes": _mobile_nodes(topology),
+                "declined_flows": [flow.model_dump() for flow in topology.declined_flows],
+            },
             "functions": {
                 name: options_for(topology, profile, machine, name, known[name].options_class)
                 for name in placed
@@ -116,6 +120,19 @@ def _names(machine: Machine, kind: InterfaceKind) -> list[str]:
     return [interface.name for interface in machine.interfaces if interface.kind is kind]
 
 
+def _plain_prefixes(machine: Machine) -> dict[str, IPv6Network]:
+    """What is advertised on each access link to nodes that mobility is declined to."""
+    return {
+        interface.name: address.network
+        for interface in machine.interfaces
+        if interface.kind is InterfaceKind.ACCESS
+        for address in interface.addresses
+        if not address.is_link_local
+    }
+
+
 def _mobile_nodes(topology: Topology) -> list[dict[str, str]]:
     nodes = (machine.mobile for machine in topology.with_role(Role.MOBILE_NODE))
-    return [{"id": node.id, "link_layer": node.mac} for node in nodes if node]
+    return [
+        {"id": node.id, "link_layer": node.mac, "mobility": node.mobility} for node in nodes if node
+    ]

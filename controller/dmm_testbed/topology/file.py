@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+Mobility = Literal["offered", "declined"]
+"""Whether the network does anything for a node's mobility (draft, REQ2)."""
+
 MIN_MTU = 1280
 """The least MTU of an IPv6 link (RFC 8200, section 5)."""
 MAX_MTU = 65535
@@ -79,6 +82,18 @@ class MobileNodesEntry(StrictModel):
     hears: tuple[Name, ...] | None = Field(
         None, min_length=1, description="a list of access routers; all of them if left out"
     )
+    mobility: Mobility = Field(
+        "offered", description="offered, or declined: such nodes get plain IP"
+    )
+
+
+class FlowEntry(StrictModel):
+    """Packets to and from one port of correspondents."""
+
+    protocol: Literal["tcp", "udp"] = Field(description="tcp or udp")
+    port: int = Field(
+        ge=1, le=65535, strict=True, description="a correspondent's port, from 1 to 65535"
+    )
 
 
 class TopologyFile(StrictModel):
@@ -99,6 +114,9 @@ class TopologyFile(StrictModel):
     links: tuple[LinkEntry, ...] = Field(max_length=4096, description="a list of links")
     mobile_nodes: tuple[MobileNodesEntry, ...] = Field(
         (), max_length=1024, description="a list of mobile nodes by where they start"
+    )
+    declined_flows: tuple[FlowEntry, ...] = Field(
+        (), max_length=256, description="a list of flows that no mobility is for"
     )
 
 
@@ -131,8 +149,8 @@ def _place(location: Location, data: dict[Any, Any]) -> str:
         index = int(rest.pop(0))
         link = data["links"][index]
         words = [link_name(index, link.get("ends") if isinstance(link, dict) else None)]
-    elif section == "mobile_nodes" and rest:
-        words = [mobile_nodes_name(int(rest.pop(0)))]
+    elif section in ("mobile_nodes", "declined_flows") and rest:
+        words = [f"{section} entry {int(rest.pop(0)) + 1}"]
     else:
         words = [str(section)]
     # A position inside a list says less than the value, which follows in the sentence.

@@ -11,7 +11,7 @@ from dmm_testbed.topology import addresses
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dmm_testbed.topology.file import TopologyFile
+    from dmm_testbed.topology.file import Mobility, TopologyFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class PlannedMobileNode:
     running: int
     attach: str
     hears: tuple[str, ...]
+    mobility: Mobility
 
 
 def planned_mobile_nodes(file: TopologyFile) -> Iterator[PlannedMobileNode]:
@@ -45,4 +46,5 @@ def planned_mobile_nodes(file: TopologyFile) -> Iterator[PlannedMobileNode]:
                 running,
                 entry.attach,
                 everywhere if entry.hears is None else entry.hears,
+                entry.mobility,
             )

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 
-    from dmm_agent.config import DataPlane
+    from dmm_agent.config import DataPlane, Flow
+    from dmm_testbed.topology.file import Mobility
 
 
 class Role(StrEnum):
@@ -119,6 +120,8 @@ class MobileNode:
     """Access router where it starts."""
     hears: tuple[str, ...]
     """Access routers it can attach to."""
+    mobility: Mobility
+    """Whether there is any for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,8 @@ class Topology:
     """In file order, mobile nodes last."""
     links: tuple[Link, ...]
     """In file order, radio links last."""
+    declined_flows: tuple[Flow, ...] = ()
+    """What no mobility is for, whoever's it is."""
 
     def with_role(self, role: Role) -> tuple[Machine, ...]:
         """The machines of a role, in file order."""

@@ -26,6 +26,7 @@ def plain_topology(topology: Topology) -> dict[str, Any]:
         "name": topology.name,
         "networks": {n.name: _plain_network(n) for n in topology.networks.values()},
         "links": [_plain_link(link) for link in topology.links],
+        "declined_flows": [f.model_dump() for f in topology.declined_flows],
     }
 
 
@@ -59,6 +60,7 @@ def plain_machine(machine: Machine) -> dict[str, Any]:
                 "bridge": RADIO_BRIDGE,
                 "attach": machine.mobile.attach,
                 "hears": list(machine.mobile.hears),
+                "mobility": machine.mobile.mobility,
             }
             if machine.mobile
             else None

@@ -51,6 +51,7 @@ def mistakes(file: TopologyFile) -> list[str]:
         _correspondents(file),
         _encapsulation_room(file),
         _attachments(file),
+        _declined_flows(file),
         _mobile_node_names(file),
         _mobile_node_count(file),
     )
@@ -232,6 +233,16 @@ def _attachments(file: TopologyFile) -> Iterator[str]:
                 yield f"{where}: hears: expected each access router once, got {name} {times} times"
         if entry.hears is not None and entry.attach not in entry.hears:
             yield f"{where}: hears: expected {entry.attach} among them, where the nodes start"
+
+
+def _declined_flows(file: TopologyFile) -> Iterator[str]:
+    first: dict[tuple[str, int], int] = {}
+    for index, flow in enumerate(file.declined_flows):
+        if (other := first.setdefault((flow.protocol, flow.port), index)) != index:
+            yield (
+                f"declined_flows entry {index + 1}: {flow.protocol} port {flow.port} is entry "
+                f"{other + 1} already; expected each flow once"
+            )
 
 
 def _mobile_node_names(file: TopologyFile) -> Iterator[str]:

@@ -9,6 +9,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dmm_agent.config import Flow
 from dmm_testbed.topology import addresses
 from dmm_testbed.topology.mobiles import PlannedMobileNode, planned_mobile_nodes
 from dmm_testbed.topology.model import (
@@ -72,6 +73,7 @@ def resolve(file: TopologyFile) -> Topology:
         MappingProxyType(networks),
         MappingProxyType({machine.name: machine for machine in machines}),
         links,
+        tuple(Flow(protocol=f.protocol, port=f.port) for f in file.declined_flows),
     )
 
 
@@ -311,5 +313,6 @@ def _mobile_node(
             addresses.mobile_node_mac(network.number, node.running),
             node.attach,
             node.hears,
+            node.mobility,
         ),
     )

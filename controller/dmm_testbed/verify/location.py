@@ -111,10 +111,17 @@ def _outside_the_chain(
 
 
 def _served(lab: RunningLab, seen: Snapshot) -> dict[tuple[str, str], set[IPv6Network]]:
-    """The prefixes each access router serves each node with, by (access router, node)."""
+    """The prefixes each access router serves each node with, by (access router, node).
+
+    Plain ones are in no database.
+    """
     nodes = {m.mobile.id: m.name for m in lab.mobile_nodes if m.mobile}
     return {
-        (host, nodes.get(row["mn_id"], "")): {IPv6Network(prefix) for prefix in row["prefixes"]}
+        (host, nodes.get(row["mn_id"], "")): {
+            prefix
+            for prefix in map(IPv6Network, row["prefixes"])
+            if lab.directory.home_of(prefix) is not None
+        }
         for host, view in seen.agents.items()
         for row in view.rows("attachments")
     }

@@ -86,9 +86,11 @@ class Router:
         access_mrs: Sequence[Mapping[str, Any]] = (),
         hold_device: int = 0,
         rewrites: bool = False,
+        declined_flows: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.host = host
         described = settings(host)
+        described["mobile_nodes"]["declined_flows"] = declined_flows
         if rewrites:
             for number, network in enumerate(described["directory"]["networks"], start=1):
                 network["locators"] = f"3fff:{number:x}::/32"

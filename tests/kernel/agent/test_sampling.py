@@ -107,6 +107,32 @@ def test_a_flood_from_one_source_is_told_a_few_times_a_second(lab: Lab, observed
     assert not observed.hears(20, deadline_s=0.3)
 
 
+def test_declined_flows_tell_of_no_source_and_do_not_pass(lab: Lab, observed: Ear) -> None:
+    flows = [{"protocol": "udp", "port": 53}, {"protocol": "tcp", "port": 9}]
+    Router("ar1", declined_flows=flows)
+    lab.attach("ar1")
+    mn = lab.udp("mn", lab.give_address(HNP1))
+
+    for _ in range(20):
+        mn.sendto(b"query", (CN, 53))
+    assert not observed.hears(1, deadline_s=0.3)
+
+    mn.sendto(b"session", (CN, 9))
+    assert observed.hears(1), "of the same port, but not of the same protocol"
+
+
+def test_declined_flows_pass_while_another_session_keeps_the_prefix(
+    lab: Lab, observed: Ear
+) -> None:
+    del observed
+    ar1 = Router("ar1", declined_flows=[{"protocol": "udp", "port": 9}])
+    lab.attach("ar1")
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+    ar1.install(Delivery(HNP1, "mn", MN_LL))
+
+    assert goes(mn, cn)
+
+
 def test_packets_to_another_networks_nodes_are_sampled_one_a_prefix(
     lab: Lab, intercepted: Ear
 ) -> None:

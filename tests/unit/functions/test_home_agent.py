@@ -12,6 +12,7 @@ from steps import (
     MN1,
     MN1_MAC,
     MN2,
+    PLAN,
     Steps,
     all_of,
     message,
@@ -30,6 +31,7 @@ from dmm_agent.functions.effects import (
 )
 from dmm_agent.functions.events import Received
 from dmm_agent.functions.home_agent import is_newer
+from dmm_agent.simulator.plan import Plan, make_plan
 from dmm_agent.wire import (
     AlternateCareOfAddress,
     BindingAcknowledgement,
@@ -60,9 +62,9 @@ BINDING = IPv6Network(HOME)
 class HomeAgentSteps(Steps):
     """gw1 with an LM that nodes register at, and an MR."""
 
-    def __init__(self, **options: dict[str, Any]) -> None:
+    def __init__(self, plan: Plan = PLAN, **options: dict[str, Any]) -> None:
         chosen = {"lm": {"mobility": "host"}, "mr": {"resolution": "none"}}
-        super().__init__("gw1", ("allocator", "lm", "mr"), **chosen | options)
+        super().__init__("gw1", ("allocator", "lm", "mr"), plan, **chosen | options)
 
     def tell(
         self,
@@ -216,6 +218,12 @@ def test_what_is_not_in_order_is_refused(
 ) -> None:
     assert verdict(agent.tell(**changes)) == (status, 0)
     assert agent.table("bindings") == []
+    assert agent.table("leases") == []
+
+
+def test_a_node_that_mobility_is_declined_to_is_refused() -> None:
+    agent = HomeAgentSteps(make_plan(networks=3, access_routers=2, mobile_nodes=2, declined=2))
+    assert verdict(agent.tell()) == (129, 0)
     assert agent.table("leases") == []
 
 
