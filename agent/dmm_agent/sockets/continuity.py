@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from dmm_agent.sockets.sock_diag import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from ipaddress import IPv6Address
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dmm_agent.sockets.flows import DeclinedFlows
     from dmm_agent.sockets.sock_diag import Socket
 
 
+UNSPECIFIED = IPv6Address("::")
+
+NON_PERSISTENT_PRIORITY = 3
+"""SO_PRIORITY of sockets that are content to end when the node moves (RFC 8653, 3.2); applications
+set it by the library `dmm_sessions`, others are started by `dmm-run`."""
+
+
 def addresses_in_use(
     sockets: Iterable[Socket], declined: Sequence[DeclinedFlows] = ()
 ) -> frozenset[IPv6Address]:
-    """The global addresses that sockets need: of sessions, and of servers bound to one."""
-    return frozenset(found.local for found in sockets if needs_its_address(found, declined))
+    """The global addresses that sockets need: of sessions, and of servers bound to one.
+
+    Args:
+        sockets: listening ones before those that they accepted, as the kernel lists them.
+        declined: sessions that do not count.
+    """
+    listening: dict[tuple[IPv6Address, int], Socket] = {}
+    needed: set[IPv6Address] = set()
+    for found in sockets:
+        if found.state is State.LISTENING:
+            listening[found.local, found.local_port] = found
+        if needs_its_address(found, declined) and not _is_non_persistent(found, listening):
+            needed.add(found.local)
+    return frozenset(needed)
 
 
 def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> bool:
@@ -33,6 +52,13 @@ def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> 
     if found.state is State.FIN_WAIT_2 and not found.inode:
         return False
     return not any(flows.match(found) for flows in declined)
+
+
+def _is_non_persistent(found: Socket, listening: Mapping[tuple[IPv6Address, int], Socket]) -> bool:
+    """Whether it, or the server that accepted it, says so: the kernel does not pass a mark on."""
+    servers = (listening.get((a, found.local_port)) for a in (found.local, UNSPECIFIED))
+    marked = (found, *(s for s in servers if s is not None and found.protocol == s.protocol))
+    return any(s.priority == NON_PERSISTENT_PRIORITY for s in marked)
 
 
 def _is_global(address: IPv6Address) -> bool:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from ipaddress import IPv6Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.kernel.agent.lab import PREFIX, inside, ip, run
+
+from dmm_agent.sockets.monitor import SocketMonitor
+
+if TYPE_CHECKING:
+    from dmm_agent.sockets.flows import DeclinedFlows
 
 FIRST = IPv6Address("2001:db8:1:8100::101")
 """Of the network where the node was; deprecated."""
@@ -28,6 +35,13 @@ addr add {CN}/128 dev mn nodad
 route add {FIRST}/64 dev mn
 route add {PRESENT}/64 dev mn
 """
+
+
+def watch(*declined: DeclinedFlows) -> SocketMonitor:
+    """What watches the mobile node's sockets; it takes any two looks to be a second apart."""
+    seconds = itertools.count()
+    with inside("mn"):
+        return SocketMonitor(declined, lambda: next(seconds))
 
 
 class Pair:

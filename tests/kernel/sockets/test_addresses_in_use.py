@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.kernel.agent.lab import PREFIX, inside, run, until
-from tests.kernel.sockets.pair import CN, FIRST, PORT, PRESENT, Pair
+from tests.kernel.sockets.pair import CN, FIRST, PORT, PRESENT, Pair, watch
 
 from dmm_agent.sockets.flows import DeclinedFlows
 from dmm_agent.sockets.monitor import SocketMonitor
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Address
 
 SO_LINGER_RESET = b"\1\0\0\0\0\0\0\0"
-
-
-def watch(*declined: DeclinedFlows) -> SocketMonitor:
-    seconds = itertools.count()  # a second between any two looks
-    with inside("mn"):
-        return SocketMonitor(declined, lambda: next(seconds))
 
 
 @pytest.fixture
