@@ -31,12 +31,14 @@ TABLE = "dmm"
 OBSERVED_GROUP = 5
 INTERCEPTED_GROUP = 6
 HOME_ADDRESS_GROUP = 7
+USED_GROUP = 8
 
 NODE_TUNNELS = f"ip6 {TABLE} node_tunnels"
 MAX_NODE_TUNNELS = 1 << 17
 
 OBSERVED_EVERY = "100ms"
 INTERCEPTED_EVERY = "100ms"
+USED_EVERY = "1s"
 SAMPLED_AT_ONCE = 4096
 """Most sources or destinations remembered as told; more wait their turn."""
 COMMAND_TIMEOUT_S = 30
@@ -80,6 +82,8 @@ def ruleset(
     for interception, its_rules in _INTERCEPTING.items():
         if interception in intercepts:
             rules += its_rules(config)
+    used = _used_rules(config) if Interception.BROUGHT_ALONG in intercepts else ([], [])
+    rules += used[0]
     body = "\n".join(f"    {rule}" for rule in rules)
     return f"""\
 table ip6 {TABLE}
@@ -93,7 +97,21 @@ table ip6 {TABLE} {{
 {body}
   }}
 {_HOME_ADDRESS_CHAIN if home_addresses else ""}\
+{_forward_chain(used[1])}\
 }}
+"""
+
+
+def _forward_chain(rules: list[str]) -> str:
+    """What is looked at once a packet's way is known; also what came out of a tunnel passes it."""
+    if not rules:
+        return ""
+    body = "\n".join(f"    {rule}" for rule in rules)
+    return f"""\
+  chain forward {{
+    type filter hook forward priority filter
+{body}
+  }}
 """
 
 
@@ -127,6 +145,8 @@ def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[
     """What has been told a moment ago, so that it is not told again."""
     if config.access_links:
         yield _set("observed", "ip6 saddr", OBSERVED_EVERY)
+    if Interception.BROUGHT_ALONG in intercepts:
+        yield _set("used", "ip6 saddr", USED_EVERY)
     if intercepts & {Interception.OUTBOUND, Interception.REMAINING, Interception.VISITORS}:
         yield _set("intercepted", "ip6 daddr", INTERCEPTED_EVERY)
     if Interception.HOMEBOUND in intercepts:
@@ -196,6 +216,26 @@ def _declined(config: AgentConfig, side: str) -> str:
     if not flows:
         return ""
     return f"meta l4proto . th {side} {_elements(f'{f.protocol} . {f.port}' for f in flows)}"
+
+
+def _used_rules(config: AgentConfig) -> tuple[list[str], list[str]]:
+    """Tell of packets from and to other networks' prefixes on access links: as they come, and go.
+
+    What comes is seen before it is routed, and what is not delivered there has been dropped. What
+    goes is seen afterwards, because of a packet in a tunnel nothing but the outside is seen before.
+    """
+    others = _others(config)
+    if not config.access_links or not others:
+        return [], []
+    links = _elements(f'"{link}"' for link in config.access_links)
+    pools = _elements(n.mobile_pool for n in others)
+
+    def tell(side: str) -> str:
+        key = f"ip6 {side} and {SUBNET}"
+        log = f"log group {USED_GROUP} snaplen 40"
+        return f"ip6 {side} {pools} {key} != @used update @used {{ {key} }} {log}"
+
+    return [f"iifname {links} {tell('saddr')}"], [f"oifname {links} {tell('daddr')}"]
 
 
 def _outbound(config: AgentConfig) -> list[str]:

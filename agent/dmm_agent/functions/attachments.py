@@ -27,6 +27,8 @@ class ServedPrefix:
     refresh_at: float
     lifetime_s: int
     leased_until: float
+    used_at: float
+    """When a packet from or to it was last seen, or it began to be served."""
 
 
 @dataclass(slots=True)

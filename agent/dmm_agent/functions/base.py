@@ -77,7 +77,7 @@ class Function(abc.ABC, Generic[OptionsT]):
 
     @property
     def intercepts(self) -> frozenset[Interception]:
-        """Which packets it wants to hear of, as `Intercepted`."""
+        """Which packets it wants to hear of."""
         return frozenset()
 
     @property

@@ -168,8 +168,18 @@ class PrefixesAdvertised:
     prefixes: frozenset[IPv6Network]
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A packet from or to a prefix passed an access link: some session needs the prefix.
+
+    Sampled: at most one a second for each prefix, and only of those that other networks leased.
+    """
+
+    hnp: IPv6Network
+
+
 class Interception(enum.Enum):
-    """Which packets a function wants to hear of, as `Intercepted`."""
+    """Which packets a function wants to hear of, as `Intercepted` if nothing else is said."""
 
     OUTBOUND = "outbound"
     """Plain packets to other networks' mobile nodes, but for those of visitors."""
@@ -185,6 +195,9 @@ class Interception(enum.Enum):
     """Plain packets of visiting mobile nodes to other networks."""
     HOMEBOUND = "homebound"
     """Packets to this network's own mobile nodes, plain or tunnelled here."""
+    BROUGHT_ALONG = "brought along"
+    """Packets from and to prefixes that nodes on the access links brought along from other
+    networks, told as `Used`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +289,7 @@ Event = (
     | Addressed
     | SocketsInUse
     | PrefixesAdvertised
+    | Used
     | Intercepted
     | Held
     | BindingSet

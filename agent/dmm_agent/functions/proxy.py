@@ -25,11 +25,13 @@ from dmm_agent.functions.events import (
     Attached,
     Detached,
     Event,
+    Interception,
     Observed,
     ProbeAnswered,
     Received,
     Started,
     TimerFired,
+    Used,
 )
 from dmm_agent.functions.plain_nodes import PlainNodes
 from dmm_agent.functions.proxy_messages import (
@@ -59,6 +61,11 @@ class ProxyOptions(Options):
     mobility: Literal["network"] = "network"
     session_discovery: Literal["observed"] = "observed"
     """How the network learns of the prefixes a node brought along: from the node's own traffic."""
+    idle_s: float = Field(60.0, ge=2, le=86400)
+    """How long a prefix that a node brought along stays registered without a packet from or to it.
+
+    Packets are sampled once a second, so no less than two.
+    """
     lease_lifetime_s: int = Field(86400, ge=4, le=262140)
     """How long the networks lease prefixes: every registration renews the lease for this long."""
     preferred_lifetime_s: int = Field(30, ge=1)
@@ -77,9 +84,14 @@ class Proxy(Function[ProxyOptions]):
         super().__init__(context, options)
         self._serving = Serving(context, options)
         self._registrations = Registrations(self.name, context)
-        self._sessions = SessionDiscovery(context, self._serving, self._registrations)
+        self._sessions = SessionDiscovery(context, options, self._serving, self._registrations)
         self._plain = PlainNodes(self.name, context, options.advertisement_interval_s)
         self._attachments = self._serving.attachments
+
+    @property
+    def intercepts(self) -> frozenset[Interception]:
+        """Whether prefixes are still used."""
+        return frozenset({Interception.BROUGHT_ALONG})
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the access links, the answers of the LM, and the lifetimes."""
@@ -96,6 +108,8 @@ class Proxy(Function[ProxyOptions]):
                 yield from self._detached(link, now)
             case Observed(link, link_layer, source):
                 yield from self._sessions.observed(link, link_layer, source, now)
+            case Used(hnp):
+                self._sessions.used(hnp, now)
             case ProbeAnswered(link, link_layer):
                 yield from self._answered_probe(link, link_layer, now)
             case Received(source, BindingAcknowledgement() as answer):
@@ -181,9 +195,9 @@ class Proxy(Function[ProxyOptions]):
             return
         yield from self._let_go(gone)
         # Of what was only asked for, the LM may have granted any part.
-        away = [
-            h for h in sorted({*gone.prefixes, *gone.waiting()}) if not self._serving.is_home(h)
-        ]
+        known = {*gone.prefixes, *gone.waiting()}
+        known.update(self._registrations.not_known_to_have_ended(gone.mn_id))
+        away = [hnp for hnp in sorted(known) if not self._serving.is_home(hnp)]
         if away:
             yield from self._registrations.deregister(gone.mn_id, away, now)
 
@@ -228,7 +242,8 @@ class Proxy(Function[ProxyOptions]):
         prefixes = here.prefixes.values()
         shortest_s = min((p.lifetime_s for p in prefixes), default=LONGEST_LIFETIME_S)
         pause_s = min(self.options.advertisement_interval_s, shortest_s / 8)
-        at_s = min([now + pause_s, *(p.expires_at for p in prefixes)])
+        idle_at = self._sessions.next_idle_at(here)
+        at_s = min([now + pause_s, idle_at, *(p.expires_at for p in prefixes)])
         if here.tick_at <= now or at_s < here.tick_at:
             here.tick_at = at_s
             yield SetTimer(self.name, ("tick", here.link), at_s)
@@ -245,6 +260,7 @@ class Proxy(Function[ProxyOptions]):
             yield SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
             return
         yield from self._serving.stop_expired(here, now)
+        yield from self._sessions.end_idle(here, now)
         self._registrations.tidy(here)
         if ANY_PREFIX not in here.waiting() and not any(map(self._serving.is_own, here.prefixes)):
             yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)

@@ -1,11 +1,18 @@
-"""Registrations of an access router with its LM: asked again until answered (RFC 5213, 6.9)."""
+"""What an access router tells its LM, again until it is answered (RFC 5213, 6.9).
+
+A node is there with these prefixes; it has left; or it is there, but needs a prefix no longer.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.proxy_messages import LONGEST_LIFETIME_S, proxy_binding_update
+from dmm_agent.functions.proxy_messages import (
+    ANY_PREFIX,
+    LONGEST_LIFETIME_S,
+    proxy_binding_update,
+)
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import BindingStatus, BindingUpdate, Handoff, Timestamp
 
@@ -41,6 +48,8 @@ class Registrations:
         self._lm = context.directory.named(context.network).lm
         self._leaving: dict[str, int] = {}
         """Sequence numbers of de-registrations that may be unanswered, by node."""
+        self._ended: dict[tuple[str, IPv6Network], int] = {}
+        """The same of single prefixes, whose node has stayed."""
 
     def register(
         self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: Handoff, now: float
@@ -48,6 +57,10 @@ class Registrations:
         """Ask for prefixes of a node, until the LM answers or the node has gone."""
         sequence = self._next_sequence()
         here.asked[sequence] = hnps
+        for mn_id, hnp in list(self._ended):
+            if mn_id == here.mn_id and (hnp in hnps or ANY_PREFIX in hnps):
+                # A copy from now on would have a newer time than what it takes back.
+                yield from self._end_heard(mn_id, hnp)
         make = partial(self._update, sequence, here.mn_id, hnps, handoff, LONGEST_LIFETIME_S)
         yield from self._requests.start(
             ("register", sequence), self._lm, make, REGISTRATION_PATIENCE, now
@@ -69,7 +82,9 @@ class Registrations:
         here.asked = {s: h for s, h in here.asked.items() if ("register", s) in self._requests}
 
     def deregister(self, mn_id: str, hnps: Sequence[IPv6Network], now: float) -> Iterator[Effect]:
-        """Tell the LM that a node has left (RFC 5213, 6.9.1.4)."""
+        """Tell the LM that a node has left with these prefixes (RFC 5213, 6.9.1.4)."""
+        for hnp in hnps:
+            yield from self._end_heard(mn_id, hnp)
         self._leaving[mn_id] = sequence = self._next_sequence()
         make = partial(self._update, sequence, mn_id, tuple(hnps), Handoff.UNKNOWN, 0)
         key = ("deregister", mn_id)
@@ -80,10 +95,33 @@ class Registrations:
         if sequence in (None, self._leaving.get(mn_id)):
             self._leaving.pop(mn_id, None)
             yield from self._requests.finish(("deregister", mn_id))
+        for of, hnp in [e for e, asked in self._ended.items() if asked == sequence]:
+            if of == mn_id:
+                yield from self._end_heard(of, hnp)
+
+    def end(self, mn_id: str, hnp: IPv6Network, now: float) -> Iterator[Effect]:
+        """Tell the LM that a node needs a prefix no longer, although it is still here.
+
+        The handoff indicator says so: unlike after a node has left, there is nothing to wait for.
+        """
+        self._ended[mn_id, hnp] = sequence = self._next_sequence()
+        make = partial(self._update, sequence, mn_id, (hnp,), Handoff.UNCHANGED, 0)
+        key = ("end", mn_id, hnp)
+        yield from self._requests.start(key, self._lm, make, DEREGISTRATION_PATIENCE, now)
+
+    def not_known_to_have_ended(self, mn_id: str) -> list[IPv6Network]:
+        """The prefixes of which the LM may not have heard yet that a node needs them no longer."""
+        return [hnp for of, hnp in self._ended if of == mn_id]
+
+    def _end_heard(self, mn_id: str, hnp: IPv6Network) -> Iterator[Effect]:
+        self._ended.pop((mn_id, hnp), None)
+        yield from self._requests.finish(("end", mn_id, hnp))
 
     def again(self, key: Hashable, now: float) -> Iterator[Effect]:
         """An answer is overdue."""
         yield from self._requests.again(key, now)
+        if key not in self._requests:
+            self._ended = {e: s for e, s in self._ended.items() if ("end", *e) != key}
 
     def settles(self, source: IPv6Address, answer: BindingAcknowledgement) -> bool:
         """Whether an acknowledgement is the LM's last word on an update."""

@@ -52,12 +52,14 @@ class Serving:
         # A lifetime began before its grant arrived, at the earliest when it was asked for
         # (RFC 6275, 11.7.3): so nothing here outlives what the LM remembers.
         since = now if echo is None else min(now, echo.seconds)
+        before = here.prefixes.get(hnp)
         here.prefixes[hnp] = ServedPrefix(
             hnp,
             expires_at=since + answer.lifetime_s,
             refresh_at=since + answer.lifetime_s / 2,
             lifetime_s=answer.lifetime_s,
             leased_until=since + self._options.lease_lifetime_s,
+            used_at=now if before is None else before.used_at,
         )
 
     def stop(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:

@@ -16,6 +16,7 @@ from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     MAX_PREFIXES,
     acknowledge,
+    handoff_of,
     lifetime_of,
     node_of,
     prefixes_of,
@@ -156,24 +157,35 @@ class Updates:
     ) -> Iterator[Effect]:
         """The sender lost the node: wait a little for it to show up elsewhere (5.3.5).
 
+        If the node has not moved (handoff indicator 5) there is nothing to wait for: its sessions
+        with these prefixes have ended. The home LM of a visiting one hears of it first.
+
         Where there is no entry the time is remembered all the same, because the registration that
         is taken back may yet arrive.
         """
         mn_id, time = node_of(update), time_units_of(update)
         self._visitors.left(mn_id, hnps, source)
         bindings = self._database.bindings
+        ended = handoff_of(update) == Handoff.UNCHANGED
+        for_home = []
         for hnp in self._all_of(mn_id) if ANY_PREFIX in hnps else hnps:
             binding = bindings.get(hnp)
             elsewhere = binding is not None and binding.location != source
             if elsewhere or time <= bindings.newest(hnp) or not self._may_register(mn_id, hnp):
                 continue
             yield from self._database.accept(hnp, time)
-            if binding is not None:
+            if ended:
+                yield from self._database.unbind(hnp)
+                for_home += [] if self._database.is_ours(hnp) else [hnp]
+            elif binding is not None:
                 binding.leaving = True
                 binding.expires_at = min(binding.expires_at, now + self._options.delete_delay_s)
                 yield from self._database.keep(binding)
                 yield Tell(NodeLeft(hnp))
-        yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
+        if for_home:
+            yield from self._visitors.sessions_ended(source, update, for_home)
+        else:
+            yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
 
     def _all_of(self, mn_id: str) -> set[IPv6Network]:
         """Every prefix of a node that this LM knows of."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.proxy_messages import (
     LONGEST_LIFETIME_S,
+    acknowledge,
     handoff_of,
     node_of,
     prefixes_of,
     proxy_binding_update,
 )
-from dmm_agent.wire import Timestamp
+from dmm_agent.wire import BindingStatus, Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +40,16 @@ class _Question:
     registration: Registration | None
     """None for a refresh, which nobody waits for."""
     asked_at: float
+
+
+@dataclass(slots=True)
+class _End:
+    """An access router's word that sessions have ended, on its way to home LMs."""
+
+    requester: IPv6Address
+    update: BindingUpdate
+    unheard: set[IPv6Address]
+    """The home LMs that have yet to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class Upstream:
         self._context = context
         self._sequence = context.random.randrange(0x10000)
         self._questions: dict[int, _Question] = {}
+        self._ends: dict[int, _End] = {}
+        """By the sequence number of each message that is part of it."""
 
     def register(
         self,
@@ -81,12 +94,7 @@ class Upstream:
         now: float,
     ) -> Iterator[Effect]:
         """Ask the home LM of each prefix to point here, with the update's own timestamp."""
-        by_home: dict[IPv6Address, list[IPv6Network]] = {}
-        for hnp in hnps:
-            home = self._context.directory.home_of(hnp)
-            if home is not None:
-                by_home.setdefault(home.lm, []).append(hnp)
-        for home_lm, asked in by_home.items():
+        for home_lm, asked in self._by_home(hnps).items():
             sequence = self._next_sequence()
             self._questions.pop(sequence, None)
             self._questions[sequence] = _Question(
@@ -94,7 +102,51 @@ class Upstream:
             )
             if len(self._questions) > MAX_WAITING:
                 del self._questions[next(iter(self._questions))]
-            yield self._ask(home_lm, sequence, asked, update)
+            yield self._pass_on(home_lm, sequence, asked, update, LONGEST_LIFETIME_S)
+
+    def end(
+        self, requester: IPv6Address, update: BindingUpdate, hnps: Iterable[IPv6Network]
+    ) -> Iterator[Effect]:
+        """Tell home LMs that no session needs these prefixes here, with the update's own time.
+
+        The requester is answered once they have answered; until then it repeats its update.
+        """
+        by_home = self._by_home(hnps)
+        end = _End(requester, update, set(by_home))
+        for home_lm, ended in by_home.items():
+            sequence = self._next_sequence()
+            self._ends.pop(sequence, None)
+            self._ends[sequence] = end
+            if len(self._ends) > MAX_WAITING:
+                del self._ends[next(iter(self._ends))]
+            yield self._pass_on(home_lm, sequence, ended, update, 0)
+
+    def end_answered(
+        self, source: IPv6Address, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """A home LM has heard that sessions ended, or wants to be told again."""
+        end = self._ends.get(answer.sequence)
+        if end is None or source not in end.unheard or node_of(end.update) != node_of(answer):
+            return
+        del self._ends[answer.sequence]
+        if answer.status >= 128:
+            return  # the next copy has another time
+        end.unheard.remove(source)
+        if not end.unheard:
+            hnps = prefixes_of(end.update)
+            accepted = acknowledge(
+                end.update, status=BindingStatus.ACCEPTED, lifetime_s=0, hnps=hnps, now=now
+            )
+            yield Send(end.requester, accepted)
+
+    def _by_home(self, hnps: Iterable[IPv6Network]) -> dict[IPv6Address, list[IPv6Network]]:
+        """Prefixes by the LM that serves them."""
+        by_home: dict[IPv6Address, list[IPv6Network]] = {}
+        for hnp in hnps:
+            home = self._context.directory.home_of(hnp)
+            if home is not None:
+                by_home.setdefault(home.lm, []).append(hnp)
+        return by_home
 
     def deregister(
         self, home_lm: IPv6Address, mn_id: str, hnp: IPv6Network, time: Timestamp
@@ -112,12 +164,13 @@ class Upstream:
             ),
         )
 
-    def _ask(
+    def _pass_on(
         self,
         home_lm: IPv6Address,
         sequence: int,
         hnps: list[IPv6Network],
         update: BindingUpdate,
+        lifetime_s: int,
     ) -> Send:
         time = update.first(Timestamp)
         assert time is not None, "an update without timestamp was accepted"
@@ -127,7 +180,7 @@ class Upstream:
             hnps=hnps,
             handoff=handoff_of(update),
             time=time,
-            lifetime_s=LONGEST_LIFETIME_S,
+            lifetime_s=lifetime_s,
         )
         return Send(home_lm, message)
 

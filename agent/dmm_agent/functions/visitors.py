@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from dmm_agent.functions.location import LocationOptions
     from dmm_agent.functions.registration import Registration
     from dmm_agent.functions.upstream import Answered
-    from dmm_agent.wire import BindingAcknowledgement, BindingRevocationIndication
+    from dmm_agent.wire import (
+        BindingAcknowledgement,
+        BindingRevocationIndication,
+        BindingUpdate,
+    )
 
 
 class Visitors:
@@ -98,6 +102,7 @@ class Visitors:
         """A home LM accepted or refused to point here."""
         answered = self._upstream.answered(source, answer)
         if answered is None:
+            yield from self._upstream.end_answered(source, answer, now)
             return
         registration = answered.registration
         if registration is None:
@@ -157,6 +162,12 @@ class Visitors:
     def left(self, mn_id: str, hnps: Iterable[IPv6Network], requester: IPv6Address) -> None:
         """The node left the access router before a home LM answered: the answer is not wanted."""
         self._upstream.forget(mn_id, hnps, requester)
+
+    def sessions_ended(
+        self, requester: IPv6Address, update: BindingUpdate, hnps: list[IPv6Network]
+    ) -> Iterator[Effect]:
+        """No session needs these prefixes here any more: their home LMs need not point here."""
+        yield from self._upstream.end(requester, update, hnps)
 
     def expired(self, binding: Binding, now: float) -> Iterator[Effect]:
         """A binding's time is up: if its home LM still points here, say that it need not."""

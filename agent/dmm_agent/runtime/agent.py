@@ -16,9 +16,17 @@ from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
-from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
+from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP, USED_GROUP
 from dmm_agent.dataplane.tunnels import TUNNELS
-from dmm_agent.functions.events import Intercepted, Observed, Received, Started
+from dmm_agent.functions.events import (
+    Intercepted,
+    Interception,
+    Observed,
+    Received,
+    Started,
+    Used,
+)
+from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.runtime.clock import Clock
 from dmm_agent.runtime.control import ControlServer
 from dmm_agent.runtime.counters import Counters
@@ -232,8 +240,10 @@ class Agent:
             self._watch(stack, self._keep(stack, relay), relay.pass_on)
 
     def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
+        brought_along = {Interception.BROUGHT_ALONG}
         groups = [OBSERVED_GROUP] if self._config.access_links else []
-        groups += [INTERCEPTED_GROUP] if self._functions.intercepts else []
+        groups += [USED_GROUP] if self._functions.intercepts & brought_along else []
+        groups += [INTERCEPTED_GROUP] if self._functions.intercepts - brought_along else []
         if groups:
             nflog = self._keep(stack, Nflog(groups))
             self._watch(stack, nflog, lambda: self._sampled(nflog, access))
@@ -300,13 +310,22 @@ class Agent:
 
     def _shown(self, sample: Sample, access: AccessLinks | None) -> Iterator[Event]:
         """What a packet that the kernel shows means."""
-        if sample.group != INTERCEPTED_GROUP:
+        if sample.group == USED_GROUP:
+            yield from self._used(sample)
+        elif sample.group != INTERCEPTED_GROUP:
             if access is not None:
                 yield from self._observed(sample, access)
         elif sample.inner is None:
             yield Intercepted(sample.source, sample.destination)
         else:
             yield Intercepted(*sample.inner, tunnelled_by=sample.source)
+
+    def _used(self, sample: Sample) -> Iterator[Event]:
+        """A prefix of another network, or two if one visitor talks to another."""
+        for end in (sample.source, sample.destination):
+            home = self._config.directory.home_of(end)
+            if home is not None and home.network != self._config.network:
+                yield Used(hnp_of(end))
 
     def _observed(self, sample: Sample, access: AccessLinks) -> Iterator[Event]:
         try:

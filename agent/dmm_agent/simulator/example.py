@@ -27,7 +27,12 @@ FUNCTIONS: Mapping[str, type[Function[Any]]] = {
 SHORT_LIFETIMES: Mapping[str, Mapping[str, Any]] = {
     "allocator": {"lease_lifetime_s": 40},
     "lm": {"binding_lifetime_s": 12, "answer_lifetime_s": 12, "delete_delay_s": 4},
-    "proxy": {"lease_lifetime_s": 40, "advertisement_interval_s": 1, "preferred_lifetime_s": 6},
+    "proxy": {
+        "idle_s": 6,
+        "lease_lifetime_s": 40,
+        "advertisement_interval_s": 1,
+        "preferred_lifetime_s": 6,
+    },
 }
 """Options with which a short run sees every lifetime end."""
 

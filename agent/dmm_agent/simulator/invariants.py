@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.functions.effects import RefusingRoute
+from dmm_agent.functions.effects import BindingRoute, Delivery, RefusingRoute, VisitorRoute
 from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import prefixes_of
 from dmm_agent.simulator.forwarding import Outcome
@@ -294,6 +294,28 @@ def _session_flows(world: World) -> Iterator[tuple[str, IPv6Address, IPv6Address
                     peer_address = world.address(peer.policy.id, peer_network)
                     if peer_address is not None:
                         yield mn.at, address, peer_address, peer.at
+
+
+def unneeded(world: World) -> Iterator[str]:
+    """No state for a prefix that no session of its node needs (draft, 5), but for its present one.
+
+    What an MR remembers of a location that somebody asked for ends by itself.
+    """
+    needed: set[IPv6Network] = set()
+    for mn in world.mobile_nodes.values():
+        here = None if mn.at is None else world.plan.routers[mn.at].network
+        for prefix in mn.prefixes:
+            home = world.plan.directory.home_of(prefix)
+            if home is not None and (home.network == here or home.network in mn.sessions):
+                needed.add(prefix)
+    for name, node in world.nodes.items():
+        for row in node.snapshot(world.now).get("bindings", []):
+            if IPv6Network(row["hnp"]) not in needed:
+                yield f"{name} has a binding of {row['hnp']}, which no session needs"
+        for route in world.tables[name].routes.values():
+            of_node = isinstance(route, Delivery | BindingRoute | VisitorRoute)
+            if of_node and route.prefix not in needed:
+                yield f"{name} has {route}, which no session needs"
 
 
 def detours(world: World) -> Iterator[str]:

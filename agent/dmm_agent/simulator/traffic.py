@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.events import Held, Intercepted, Interception, Observed
+from dmm_agent.functions.events import Held, Intercepted, Interception, Observed, Used
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.simulator.forwarding import Outcome, Trace
 
@@ -77,6 +77,7 @@ class Traffic:
         if at is None:
             return None
         if self._world.tables[at].delivers(source, mn.link):
+            self._show_use(at, source)
             return self.send(at, source, destination)
         if self._is_sampled(at, (mn.link, source)):
             self._show(at, Observed(mn.link, mn.policy.link_layer, source))
@@ -91,6 +92,8 @@ class Traffic:
         trace = self._world.forwarding.trace(start, source, destination)
         if trace.outcome is Outcome.LOOP:
             raise AssertionError(f"a packet from {source} to {destination} goes round: {trace}")
+        if trace.outcome is Outcome.DELIVERED:
+            self._show_use(trace.path[-1], destination)
         for name in trace.plain:
             if self._is_intercepted(name, source, destination):
                 self._show(name, Intercepted(source, destination))
@@ -101,6 +104,14 @@ class Traffic:
             if self._is_homebound(name, by, destination):
                 self._show(name, Intercepted(source, destination, routers[by].address))
         return trace
+
+    def _show_use(self, name: str, address: IPv6Address) -> None:
+        """A packet from or to a prefix that was brought along passes an access link."""
+        home = self._world.plan.directory.home_of(address)
+        brought = home is not None and home.network != self._world.plan.routers[name].network
+        wanted = Interception.BROUGHT_ALONG in self._world.nodes[name].intercepts
+        if brought and wanted and self._is_sampled(name, ("used", hnp_of(address))):
+            self._show(name, Used(hnp_of(address)))
 
     def _hold(self, name: str, source: IPv6Address, destination: IPv6Address) -> None:
         waiting = self.held.setdefault((name, hnp_of(destination)), [])

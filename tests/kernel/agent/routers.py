@@ -10,11 +10,10 @@ from dmm_agent.config import AgentConfig
 from dmm_agent.dataplane.lifecycle import bring_up, take_down
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.functions.effects import Install, Remove, Route
+from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from dmm_agent.functions.events import Interception
 
 HOSTS = ("gw1", "gw2", "gw3", "ar1", "ar3")
 DATA_PLANES = {
@@ -98,7 +97,8 @@ class Router:
         self.config = AgentConfig.model_validate(described)
         with inside(host):
             self.netlink = Netlink()
-            wanted = intercepts if "mr" in self.config.functions else ()
+            of_proxy = {Interception.BROUGHT_ALONG}
+            wanted = [i for i in intercepts if (i in of_proxy) == self.host.startswith("ar")]
             self.forwarding = bring_up(
                 self.config, self.netlink, frozenset(wanted), hold_device, rewrites=rewrites
             )

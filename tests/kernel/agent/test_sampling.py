@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from tests.kernel.agent.lab import (
     MN_MAC,
     goes,
     inside,
+    ip,
     until,
 )
 from tests.kernel.agent.routers import Router
 
 from dmm_agent.dataplane.nflog import Nflog, NflogError, Sample
-from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP
-from dmm_agent.functions.effects import CacheRoute, Delivery
+from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP, USED_GROUP
+from dmm_agent.functions.effects import BindingRoute, CacheRoute, Delivery
 from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
@@ -131,6 +133,53 @@ def test_declined_flows_pass_while_another_session_keeps_the_prefix(
     ar1.install(Delivery(HNP1, "mn", MN_LL))
 
     assert goes(mn, cn)
+
+
+@pytest.fixture
+def used(lab: Lab) -> Iterator[Ear]:
+    """What ar1 hears of HNP3, which the node has brought along, and of HNP1, which it has not."""
+    ar1 = Router("ar1", Interception.BROUGHT_ALONG)
+    for hnp in (HNP1, HNP3):
+        ar1.install(Delivery(hnp, "mn", MN_LL))
+    lab.attach("ar1")
+    ear = Ear("ar1", USED_GROUP)
+    yield ear
+    ear.nflog.close()
+
+
+def test_packets_from_a_prefix_that_was_brought_along_are_sampled_once_a_second(
+    lab: Lab, used: Ear
+) -> None:
+    mn = lab.udp("mn", lab.give_address(HNP3))
+    begin = time.monotonic()
+    for _ in range(100):
+        mn.sendto(b"used", (CN, 9))
+    assert used.hears(1)
+    assert used.heard[0].source in HNP3
+    while time.monotonic() < begin + 1.2:
+        mn.sendto(b"used still", (CN, 9))
+        used.heard += used.nflog.read()
+    assert len(used.heard) == 2
+
+
+def test_packets_to_it_are_too_when_they_come_out_of_a_tunnel(lab: Lab, used: Ear) -> None:
+    address = lab.give_address(HNP3)
+    gw1 = Router("gw1")
+    gw1.install(BindingRoute(HNP3, IPv6Address(ADDRESS["ar1"])))
+    ip("core", f"route add {HNP3} via 2001:db8:1:1::2")
+    mn, cn = lab.udp("mn", address), lab.udp("cn", CN)
+
+    assert goes(cn, mn)
+    assert used.hears(1)
+    assert {(str(s.source), s.destination) for s in used.heard} == {(CN, address)}
+
+
+def test_the_present_networks_own_prefixes_are_not(lab: Lab, used: Ear) -> None:
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+
+    assert goes(mn, cn)
+    assert goes(cn, mn)
+    assert not used.hears(1, deadline_s=0.2)
 
 
 def test_packets_to_another_networks_nodes_are_sampled_one_a_prefix(

@@ -36,8 +36,9 @@ INTERVAL_S = 5.0
 class Ar(Steps):
     """The proxy at ar31, and an LM that answers as it is told."""
 
-    def __init__(self, host: str = "ar31", lm: str = "gw3") -> None:
-        super().__init__(host, ["proxy"], proxy={"advertisement_interval_s": INTERVAL_S})
+    def __init__(self, host: str = "ar31", lm: str = "gw3", **options: Any) -> None:
+        options = {"advertisement_interval_s": INTERVAL_S} | options
+        super().__init__(host, ["proxy"], proxy=options)
         self.lm = lm
 
     def lm_answers(

@@ -29,6 +29,7 @@ from dmm_agent.wire import (
     BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
+    Handoff,
     RevocationStatus,
     RevocationTrigger,
     Timestamp,
@@ -286,3 +287,17 @@ def test_the_entries_can_be_looked_at(lm: Steps) -> None:
     (row,) = lm.table("bindings")
     assert IPv6Network(row["hnp"]) == HNP1
     assert (row["visiting"], row["leaving"], row["remaining_s"]) == (False, False, 50.0)
+
+
+def test_when_sessions_have_ended_the_entry_goes_at_once_and_who_relied_on_it_is_told(
+    lm: Steps,
+) -> None:
+    """Nobody is to wait for the node: it has not moved."""
+    lm.receive("gw3", lm.update(HNP1, after_s=1))
+    lm.receive("gw2", lm.query(HNP1))
+    ended = lm.update(HNP1, after_s=1, handoff=Handoff.UNCHANGED, lifetime_s=0)
+    effects = lm.receive("gw3", ended)
+    assert sent(effects) == [("BindingAcknowledgement", "gw3"), ("UpdateNotification", "gw2")]
+    assert one(effects, Remove).route == BindingRoute(HNP1, address("gw3"))
+    assert lm.locations() == {}
+    assert [row["hnp"] for row in lm.table("leases")] == [str(HNP1)], "the lease ends by itself"

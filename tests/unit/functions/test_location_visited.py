@@ -31,6 +31,8 @@ from dmm_agent.wire import (
     BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
+    Handoff,
+    HandoffIndicator,
     HomeNetworkPrefix,
     MobileNodeIdentifier,
     RevocationFlag,
@@ -310,3 +312,58 @@ def test_an_acceptance_without_lifetime_is_none(lm: Visited) -> None:
     effects = lm.home_answers(asked, lifetime_s=0)
     assert all_of(effects, BindingAcknowledgement) == []
     assert lm.locations() == {}
+
+
+def ended(lm: Steps, *hnps: IPv6Network, after_s: float = 1.0) -> BindingUpdate:
+    """Let time pass, then say that a node stays, but needs prefixes no longer."""
+    return lm.update(*hnps, after_s=after_s, handoff=Handoff.UNCHANGED, lifetime_s=0)
+
+
+def test_when_sessions_end_the_visitor_is_forgotten_at_once_and_its_home_lm_told(
+    lm: Visited,
+) -> None:
+    lm.visit("ar31")
+    update = ended(lm, HNP1)
+    effects = lm.receive("ar31", update)
+    assert sent(effects) == [("BindingUpdate", "gw1")]
+    passed_on = message(effects, BindingUpdate)
+    assert (passed_on.lifetime_s, prefixes(passed_on)) == (0, [HNP1])
+    assert passed_on.first(HandoffIndicator) == HandoffIndicator(Handoff.UNCHANGED)
+    assert passed_on.first(Timestamp) == update.first(Timestamp), "one order of updates everywhere"
+    assert {effect.route for effect in all_of(effects, Remove)} == {
+        BindingRoute(HNP1, address("ar31")),
+        VisitorRoute(HNP1, address("gw1")),
+    }
+    assert lm.locations() == {}
+
+
+def test_the_access_router_is_answered_once_the_home_lm_has_heard_of_the_end(lm: Visited) -> None:
+    lm.visit("ar31")
+    passed_on = message(lm.receive("ar31", ended(lm, HNP1)), BindingUpdate)
+    again = message(lm.receive("ar31", ended(lm, HNP1)), BindingUpdate)
+    assert again.sequence != passed_on.sequence, "each copy is passed on"
+    assert sent(lm.home_answers(again, lifetime_s=0, sender="gw2")) == []
+    assert verdict(lm.home_answers(again, lifetime_s=0)) == (BindingStatus.ACCEPTED, 0, [HNP1])
+
+
+def test_an_end_that_the_home_lm_refuses_is_for_the_access_router_to_repeat(lm: Visited) -> None:
+    lm.visit("ar31")
+    passed_on = message(lm.receive("ar31", ended(lm, HNP1)), BindingUpdate)
+    status = BindingStatus.TIMESTAMP_MISMATCH
+    assert lm.home_answers(passed_on, lifetime_s=0, status=status) == []
+
+
+def test_an_end_from_where_the_node_is_no_longer_changes_nothing(lm: Visited) -> None:
+    lm.visit("ar31")
+    lm.receive("ar32", lm.update(HNP1, after_s=1))
+    effects = lm.receive("ar31", ended(lm, HNP1))
+    assert sent(effects) == [("BindingAcknowledgement", "ar31")]
+    assert lm.locations() == {str(HNP1): "ar32"}
+
+
+def test_an_end_that_comes_after_a_newer_registration_changes_nothing(lm: Visited) -> None:
+    lm.visit("ar31")
+    late = ended(lm, HNP1)
+    lm.receive("ar31", lm.update(HNP1, after_s=0.1))
+    assert sent(lm.receive("ar31", late)) == [("BindingAcknowledgement", "ar31")]
+    assert lm.locations() == {str(HNP1): "ar31"}
