@@ -31,6 +31,16 @@ class ServedPrefix:
     """When a packet from or to it was last seen, or it began to be served."""
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a node said last of its sessions."""
+
+    sequence: int
+    until: float
+    hnps: frozenset[IPv6Network]
+    """Those of other networks' prefixes that it needs."""
+
+
 @dataclass(slots=True)
 class Attachment:
     """A mobile node on one access link."""
@@ -43,7 +53,10 @@ class Attachment:
     asked: dict[int, tuple[IPv6Network, ...]] = field(default_factory=dict)
     """Updates that wait for an answer: what each asked for, by sequence number."""
     refused_until: dict[IPv6Network, float] = field(default_factory=dict)
+    report: Report | None = None
     unanswered_probes: int = 0
+    since: float = 0.0
+    """When the node came."""
     confirmed_at: float = 0.0
     """When it last was registered as after a move."""
     in_doubt: bool = False
@@ -59,14 +72,14 @@ class Attachment:
         """The LM does not let the node have this prefix here."""
         self.refused_until[hnp] = now + REFUSAL_HOLD_S
 
-    def may_ask(self, hnp: IPv6Network, now: float) -> bool:
-        """Whether a prefix that the node was seen to use is one to ask the LM for.
+    def may_ask(self, hnp: IPv6Network, now: float, also: int = 0) -> bool:
+        """Whether a prefix that the node uses is one to ask the LM for, besides others.
 
         Whatever the node sends, no more than `MAX_PREFIXES` are served, waiting or refused.
         """
         self.refused_until = {h: until for h, until in self.refused_until.items() if until > now}
         taken = {*self.prefixes, *self.waiting(), *self.refused_until}
-        return hnp not in taken and len(taken) < MAX_PREFIXES
+        return hnp not in taken and len(taken) + also < MAX_PREFIXES
 
     def advertisement(
         self, own_pool: IPv6Network, preferred_lifetime_s: int, interval_s: float, now: float

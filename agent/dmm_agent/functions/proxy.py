@@ -25,6 +25,7 @@ from dmm_agent.functions.events import (
     Attached,
     Detached,
     Event,
+    HeardOnLink,
     Interception,
     Observed,
     ProbeAnswered,
@@ -33,6 +34,7 @@ from dmm_agent.functions.events import (
     TimerFired,
     Used,
 )
+from dmm_agent.functions.observed_sessions import ObservedSessions
 from dmm_agent.functions.plain_nodes import PlainNodes
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
@@ -43,6 +45,7 @@ from dmm_agent.functions.proxy_messages import (
 from dmm_agent.functions.proxy_registration import Registrations
 from dmm_agent.functions.serving import Serving
 from dmm_agent.functions.session_discovery import ALL_NODES, SessionDiscovery
+from dmm_agent.functions.signalled_sessions import SignalledSessions
 from dmm_agent.wire import BindingAcknowledgement, Handoff
 
 if TYPE_CHECKING:
@@ -59,10 +62,17 @@ class ProxyOptions(Options):
     """Options of `proxy`."""
 
     mobility: Literal["network"] = "network"
-    session_discovery: Literal["observed"] = "observed"
-    """How the network learns of the prefixes a node brought along: from the node's own traffic."""
+    session_discovery: Literal["observed", "signalled"] = "observed"
+    """How the network learns which prefixes that a node brought along sessions need: from the
+    node's own traffic, or from its reports (function `sessions` on the node)."""
+    report_hold_s: float = Field(15.0, ge=1, le=3600)
+    """How long the network waits for the first report of a node that has come, with `signalled`.
+
+    Until then what it knew of the node's sessions stands; a report itself says how long it holds.
+    """
     idle_s: float = Field(60.0, ge=2, le=86400)
-    """How long a prefix that a node brought along stays registered without a packet from or to it.
+    """How long a prefix that a node brought along stays registered without a packet from or to it,
+    with `observed`.
 
     Packets are sampled once a second, so no less than two.
     """
@@ -84,14 +94,21 @@ class Proxy(Function[ProxyOptions]):
         super().__init__(context, options)
         self._serving = Serving(context, options)
         self._registrations = Registrations(self.name, context)
-        self._sessions = SessionDiscovery(context, options, self._serving, self._registrations)
+        self._sessions = self._session_discovery()
         self._plain = PlainNodes(self.name, context, options.advertisement_interval_s)
         self._attachments = self._serving.attachments
 
+    def _session_discovery(self) -> SessionDiscovery:
+        common = self.context, self._serving, self._registrations
+        if self.options.session_discovery == "signalled":
+            return SignalledSessions(*common, self.options.report_hold_s)
+        return ObservedSessions(*common, self.options.idle_s)
+
     @property
     def intercepts(self) -> frozenset[Interception]:
-        """Whether prefixes are still used."""
-        return frozenset({Interception.BROUGHT_ALONG})
+        """Whether prefixes are still used, if that is to be seen by packets."""
+        observes = self.options.session_discovery == "observed"
+        return frozenset({Interception.BROUGHT_ALONG} if observes else ())
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the access links, the answers of the LM, and the lifetimes."""
@@ -106,10 +123,8 @@ class Proxy(Function[ProxyOptions]):
             case Detached(link):
                 yield from self._plain.detached(link)
                 yield from self._detached(link, now)
-            case Observed(link, link_layer, source):
-                yield from self._sessions.observed(link, link_layer, source, now)
-            case Used(hnp):
-                self._sessions.used(hnp, now)
+            case Observed() | Used() | HeardOnLink():
+                yield from self._sessions.noticed(event, now)
             case ProbeAnswered(link, link_layer):
                 yield from self._answered_probe(link, link_layer, now)
             case Received(source, BindingAcknowledgement() as answer):
@@ -141,7 +156,12 @@ class Proxy(Function[ProxyOptions]):
         # A copy from now on would have a newer time than what it takes back.
         yield from self._registrations.deregistered(policy.id)
         here = Attachment(
-            event.link, policy.id, event.link_layer, event.link_local, confirmed_at=now
+            event.link,
+            policy.id,
+            event.link_layer,
+            event.link_local,
+            since=now,
+            confirmed_at=now,
         )
         self._attachments[event.link] = here
         yield Record("attached", {"link": here.link, "mn_id": here.mn_id})
@@ -232,8 +252,7 @@ class Proxy(Function[ProxyOptions]):
                 yield from self._serving.stop(here, hnp)
         yield self._serving.advertisement(here, now)
         yield from self._tick_in_time(here, now)
-        if ANY_PREFIX in asked:
-            yield from self._sessions.first_answered(here, now)
+        yield from self._sessions.answered(here, asked, now)
 
     # Advertising and keeping alive
 
@@ -242,8 +261,8 @@ class Proxy(Function[ProxyOptions]):
         prefixes = here.prefixes.values()
         shortest_s = min((p.lifetime_s for p in prefixes), default=LONGEST_LIFETIME_S)
         pause_s = min(self.options.advertisement_interval_s, shortest_s / 8)
-        idle_at = self._sessions.next_idle_at(here)
-        at_s = min([now + pause_s, idle_at, *(p.expires_at for p in prefixes)])
+        review_at = self._sessions.next_review_at(here)
+        at_s = min([now + pause_s, review_at, *(p.expires_at for p in prefixes)])
         if here.tick_at <= now or at_s < here.tick_at:
             here.tick_at = at_s
             yield SetTimer(self.name, ("tick", here.link), at_s)
@@ -260,7 +279,7 @@ class Proxy(Function[ProxyOptions]):
             yield SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
             return
         yield from self._serving.stop_expired(here, now)
-        yield from self._sessions.end_idle(here, now)
+        yield from self._sessions.review(here, now)
         self._registrations.tidy(here)
         if ANY_PREFIX not in here.waiting() and not any(map(self._serving.is_own, here.prefixes)):
             yield from self._registrations.register(here, (ANY_PREFIX,), Handoff.UNKNOWN, now)
