@@ -45,6 +45,7 @@ from dmm_agent.functions.effects import (
     Route,
     VisitorRoute,
     VisitorShortcut,
+    Withdrawal,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ _PLACES: dict[type[Route], tuple[int, int]] = {
     CacheRoute: (places.TABLE_CACHE, places.METRIC_BINDING),
     RefusingRoute: (places.TABLE_CACHE, places.METRIC_REFUSAL),
     PassingRoute: (places.TABLE_HOLD, places.METRIC_BINDING),
+    Withdrawal: (places.TABLE_WITHDRAWN, places.METRIC_DELIVERY),
     VisitorShortcut: (places.TABLE_SHORTCUT, places.METRIC_BINDING),
 }
 """Table and metric of the routes that are one kernel route each."""
@@ -189,10 +191,11 @@ class Forwarding:
         | CacheRoute
         | RefusingRoute
         | PassingRoute
+        | Withdrawal
         | VisitorShortcut,
     ) -> Target:
         match route:
-            case Delivery(_, link, link_local):
+            case Delivery(_, link, link_local) | Withdrawal(_, link, link_local):
                 return Via(_interface_index(link), link_local)
             case RefusingRoute():
                 return Refuse()
@@ -280,6 +283,8 @@ def _without_endpoint(route: KernelRoute) -> Iterator[Route]:
     match route.target:
         case Via(interface, gateway) if route.table == places.TABLE_BOUND:
             yield Delivery(route.prefix, _interface_name(interface), gateway)
+        case Via(interface, gateway) if route.table == places.TABLE_WITHDRAWN:
+            yield Withdrawal(route.prefix, _interface_name(interface), gateway)
         case Refuse() if route.table == places.TABLE_CACHE:
             yield RefusingRoute(route.prefix)
         case Pass() if route.table == places.TABLE_HOLD:

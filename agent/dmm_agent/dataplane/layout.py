@@ -33,6 +33,7 @@ TABLE_BOUND = 600
 TABLE_CACHE = 601
 TABLE_HOLD = 602
 TABLE_DECAPSULATE = 605
+TABLE_WITHDRAWN = 606
 TABLE_HOMES = 620
 TABLE_SHORTCUT = 630
 FIRST_VISITOR_TABLE = 640
@@ -41,6 +42,7 @@ LAST_VISITOR_TABLE = 895
 RULE_DECAPSULATE = 5
 RULE_LOCAL = 10
 RULE_BOUND = 100
+RULE_WITHDRAWN = 105
 RULE_SENT_BACK = 200
 RULE_REVERSE_TUNNEL = 210
 RULE_MISDIRECTED = 220
@@ -64,6 +66,11 @@ MARK_MASK = 0xFF
 MARK_WITH_NETWORK_MASK = 0xFFFF
 MARK_HELD = 0x10000
 """Plain packets that wait while nobody knows a way for them."""
+MARK_FROM_NODE = 0x20000
+"""Packets from access links, whose sources are looked up without the withdrawn ones."""
+
+LOOPBACK = "lo"
+"""Where packets of the host itself come from, as rules see it."""
 
 KERNEL_LOCAL_RULE = Rule(0, table=TABLE_LOCAL, protocol=KERNEL_PROTOCOL)
 """The rule every network namespace is born with; ours of `RULE_LOCAL` stands in for it."""
@@ -109,6 +116,7 @@ def layout(
             *tunnel.decapsulating_rules(config.address),
             Rule(RULE_LOCAL, table=TABLE_LOCAL),
             Rule(RULE_BOUND, table=TABLE_BOUND),
+            *(_WITHDRAWN_RULE if config.access_links else ()),
             *(_home_router_rules(config, own) if own.mr == config.address else ()),
             Rule(
                 RULE_MISDIRECTED,
@@ -141,6 +149,12 @@ def layout(
 
 
 _HOLD_RULE = (Rule(RULE_HOLD, table=TABLE_HOLD, mark=MARK_HELD, mark_mask=MARK_HELD | MARK_MASK),)
+
+
+_WITHDRAWN_RULE = (
+    Rule(RULE_WITHDRAWN, table=TABLE_WITHDRAWN, incoming=LOOPBACK, mark_mask=MARK_FROM_NODE),
+)
+"""Only this host's own answers find the way to who sends from a prefix that was withdrawn."""
 
 
 def _own_locators(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:

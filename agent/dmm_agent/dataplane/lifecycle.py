@@ -21,6 +21,7 @@ from dmm_agent.dataplane.layout import (
     TABLE_BOUND,
     TABLE_CACHE,
     TABLE_SHORTCUT,
+    TABLE_WITHDRAWN,
     layout,
 )
 from dmm_agent.dataplane.node_tunnels import NodeTunnels, element, left_behind
@@ -140,7 +141,7 @@ def _is_fixed(route: KernelRoute) -> bool:
     """Whether a route is part of the layout, not of what functions install."""
     if isinstance(route.target, Pass):
         return route.table == TABLE_SHORTCUT
-    handed_out = {TABLE_BOUND, TABLE_CACHE, TABLE_SHORTCUT}
+    handed_out = {TABLE_BOUND, TABLE_CACHE, TABLE_SHORTCUT, TABLE_WITHDRAWN}
     return route.table not in handed_out and not (
         FIRST_VISITOR_TABLE <= route.table <= LAST_VISITOR_TABLE
     )

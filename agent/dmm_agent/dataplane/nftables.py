@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dmm_agent.dataplane import rewriting
 from dmm_agent.dataplane.layout import (
     IP_PROTOCOL_IPV6,
+    MARK_FROM_NODE,
     MARK_HELD,
     MARK_MASK,
     MARK_TUNNELLED,
@@ -39,6 +40,8 @@ MAX_NODE_TUNNELS = 1 << 17
 OBSERVED_EVERY = "100ms"
 INTERCEPTED_EVERY = "100ms"
 USED_EVERY = "1s"
+ANSWERS_A_SECOND = 200
+"""Most packets from withdrawn prefixes that are answered, of each kind; the others are dropped."""
 SAMPLED_AT_ONCE = 4096
 """Most sources or destinations remembered as told; more wait their turn."""
 COMMAND_TIMEOUT_S = 30
@@ -191,14 +194,24 @@ def _trust_rules(config: AgentConfig) -> list[str]:
 def _access_rules(config: AgentConfig) -> list[str]:
     """Strict reverse path on access links: a global source not delivered there is told, dropped.
 
-    Neighbour discovery stays, so that a node which keeps an older address can find its router.
+    Neighbour discovery stays, so that a node which keeps an older address can find its router. Who
+    uses a prefix that was withdrawn is answered: it is found by who looks without the mark.
     """
     links = _elements(f'"{link}"' for link in config.access_links)
-    strange = f"iifname {links} ip6 saddr {{ 2000::/3, fc00::/7 }} fib saddr . iif oif missing"
+    ours = f"iifname {links} ip6 saddr {{ 2000::/3, fc00::/7 }}"
+    mark = f"{ours} meta mark set meta mark or {MARK_FROM_NODE:#x}"
+    strange = f"{ours} fib saddr . mark . iif oif missing"
     tell = (
         f"{strange} ip6 saddr != @observed update @observed {{ ip6 saddr }} "
         f"log group {OBSERVED_GROUP} snaplen 40"
     )
+    withdrawn = f"{strange} fib saddr . iif oif exists"
+    reject = f"limit rate {ANSWERS_A_SECOND}/second burst {ANSWERS_A_SECOND} packets reject with"
+    answers = [
+        f"{withdrawn} meta l4proto tcp {reject} tcp reset",
+        f"{withdrawn} meta l4proto != {{ tcp, icmpv6 }} {reject} icmpv6 type policy-fail",
+        f"{withdrawn} icmpv6 type echo-request {reject} icmpv6 type policy-fail",
+    ]
     neighbours = (
         f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} "
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
@@ -206,8 +219,8 @@ def _access_rules(config: AgentConfig) -> list[str]:
     drop = f"{strange} counter drop"
     if declined := _declined(config, "dport"):
         # A solicitation does not say for the sake of which flow it is; the flow's packet does.
-        return [f"{strange} {declined} counter drop", neighbours, tell, drop]
-    return [tell, neighbours, drop]
+        return [mark, f"{strange} {declined} counter drop", neighbours, tell, *answers, drop]
+    return [mark, tell, *answers, neighbours, drop]
 
 
 def _declined(config: AgentConfig, side: str) -> str:
@@ -220,6 +233,8 @@ def _declined(config: AgentConfig, side: str) -> str:
 
 def _used_rules(config: AgentConfig) -> tuple[list[str], list[str]]:
     """Tell of packets from and to other networks' prefixes on access links: as they come, and go.
+
+    Not of declined flows: these keep nothing. They are the last rules of their chains.
 
     What comes is seen before it is routed, and what is not delivered there has been dropped. What
     goes is seen afterwards, because of a packet in a tunnel nothing but the outside is seen before.
@@ -235,7 +250,11 @@ def _used_rules(config: AgentConfig) -> tuple[list[str], list[str]]:
         log = f"log group {USED_GROUP} snaplen 40"
         return f"ip6 {side} {pools} {key} != @used update @used {{ {key} }} {log}"
 
-    return [f"iifname {links} {tell('saddr')}"], [f"oifname {links} {tell('daddr')}"]
+    come, go = [f"iifname {links} {tell('saddr')}"], [f"oifname {links} {tell('daddr')}"]
+    if declined := _declined(config, "dport"):
+        come.insert(0, f"iifname {links} {declined} return")
+        go.insert(0, f"oifname {links} {_declined(config, 'sport')} return")
+    return come, go
 
 
 def _outbound(config: AgentConfig) -> list[str]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 REFUSAL_HOLD_S = 5.0
 """A prefix the LM refused is not asked for again for this long."""
+MAX_WITHDRAWN = 8
+"""Most prefixes of a node at a time that are known to be its own no longer."""
 
 LONGEST_ROUTER_LIFETIME_S = 9000
 """RFC 4861, 6.2.1."""
@@ -53,6 +55,10 @@ class Attachment:
     asked: dict[int, tuple[IPv6Network, ...]] = field(default_factory=dict)
     """Updates that wait for an answer: what each asked for, by sequence number."""
     refused_until: dict[IPv6Network, float] = field(default_factory=dict)
+    lapsed: dict[IPv6Network, float] = field(default_factory=dict)
+    """Prefixes that the LM has stopped granting without a word, and when their leases end."""
+    withdrawn: dict[IPv6Network, None] = field(default_factory=dict)
+    """Prefixes that it has no more, oldest first."""
     report: Report | None = None
     unanswered_probes: int = 0
     since: float = 0.0
@@ -86,7 +92,9 @@ class Attachment:
     ) -> Advertise:
         """The node's prefixes, this network's preferred, older ones deprecated (draft, 4.4).
 
-        New sessions then take the prefix of the network the node is in, while old ones go on.
+        New sessions then take the prefix of the network the node is in, while old ones go on. What
+        was withdrawn is not valid; a host takes back no more than what it had above two hours
+        (RFC 4862, 5.5.3 e), so the times before must have been true.
 
         Args:
             own_pool: Where this network's prefixes are from.
@@ -99,5 +107,6 @@ class Attachment:
             valid_s = max(0, int(prefix.leased_until - now))
             longest_s = preferred_lifetime_s if prefix.hnp.subnet_of(own_pool) else 0
             prefixes.append(AdvertisedPrefix(prefix.hnp, min(longest_s, valid_s), valid_s))
+        prefixes += [AdvertisedPrefix(hnp, 0, 0) for hnp in self.withdrawn]
         router_lifetime_s = max(1, min(LONGEST_ROUTER_LIFETIME_S, round(6 * interval_s)))
         return Advertise(self.link, self.link_local, tuple(prefixes), router_lifetime_s)

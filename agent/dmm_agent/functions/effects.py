@@ -100,6 +100,20 @@ class PassingRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """The prefix is no longer the node's on this access link: its sessions are to notice.
+
+    Packets from it that come up the link are answered: TCP by a reset, others by ICMPv6 destination
+    unreachable with code 5, source address failed ingress policy (RFC 4443, 3.1). Says nothing of
+    packets *to* the prefix, which may be another node's by now.
+    """
+
+    prefix: IPv6Network
+    link: str
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class VisitorRoute:
     """Packets *from* a visiting prefix go by its home MR, unless a better way is known."""
 
@@ -137,6 +151,7 @@ Route = (
     | CacheRoute
     | RefusingRoute
     | PassingRoute
+    | Withdrawal
     | VisitorRoute
     | VisitorShortcut
     | NodeTunnel

@@ -13,12 +13,9 @@ from dmm_agent.functions.attachments import Attachment
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
     CancelTimer,
-    Delivery,
     Effect,
-    Install,
     Probe,
     Record,
-    Remove,
     SetTimer,
 )
 from dmm_agent.functions.events import (
@@ -40,17 +37,18 @@ from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
     granted_by,
+    handoff_of,
     node_of,
 )
 from dmm_agent.functions.proxy_registration import Registrations
 from dmm_agent.functions.serving import Serving
 from dmm_agent.functions.session_discovery import ALL_NODES, SessionDiscovery
 from dmm_agent.functions.signalled_sessions import SignalledSessions
-from dmm_agent.wire import BindingAcknowledgement, Handoff
+from dmm_agent.wire import BindingAcknowledgement, BindingStatus, Handoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from ipaddress import IPv6Address
+    from ipaddress import IPv6Address, IPv6Network
 
 CONFIRM_PAUSE_S = 1.0
 """Solicitations of an attached node make the access router register it no more often than this."""
@@ -171,9 +169,7 @@ class Proxy(Function[ProxyOptions]):
     def _seen_again(self, here: Attachment, event: Attached, now: float) -> Iterator[Effect]:
         here.unanswered_probes = 0
         if here.link_local != event.link_local:
-            here.link_local = event.link_local
-            for hnp in here.prefixes:
-                yield Install(Delivery(hnp, here.link, here.link_local))
+            yield from self._serving.reached_at(here, event.link_local)
         if event.solicited:
             yield from self._solicited(here, now)
 
@@ -225,8 +221,7 @@ class Proxy(Function[ProxyOptions]):
         del self._attachments[gone.link]
         yield Record("detached", {"link": gone.link, "mn_id": gone.mn_id})
         yield CancelTimer(self.name, ("tick", gone.link))
-        for hnp in gone.prefixes:
-            yield Remove(Delivery(hnp, gone.link, gone.link_local))
+        yield from self._serving.leave(gone)
         yield from self._registrations.give_up(gone)
 
     # The LM answers
@@ -246,13 +241,26 @@ class Proxy(Function[ProxyOptions]):
         for hnp in granted:
             yield from self._serving.serve(here, hnp, answer, now)
         for hnp in asked:
-            if hnp != ANY_PREFIX and hnp not in granted:
-                here.refused(hnp, now)
-                yield Record("refused", {"hnp": str(hnp), "status": int(answer.status)})
-                yield from self._serving.stop(here, hnp)
+            if hnp == ANY_PREFIX or hnp in granted:
+                continue
+            if len(asked) > 1:  # one status says nothing of each of them
+                yield from self._registrations.register(here, (hnp,), handoff_of(answer), now)
+            else:
+                yield from self._refused(here, hnp, int(answer.status), now)
         yield self._serving.advertisement(here, now)
         yield from self._tick_in_time(here, now)
         yield from self._sessions.answered(here, asked, now)
+
+    def _refused(
+        self, here: Attachment, hnp: IPv6Network, status: int, now: float
+    ) -> Iterator[Effect]:
+        """The LM does not let the node have a prefix here; perhaps because its lease is over."""
+        here.refused(hnp, now)
+        yield Record("refused", {"hnp": str(hnp), "status": status})
+        if status == BindingStatus.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX:
+            yield from self._serving.withdraw(here, hnp)
+        else:
+            yield from self._serving.stop(here, hnp)
 
     # Advertising and keeping alive
 
@@ -262,7 +270,8 @@ class Proxy(Function[ProxyOptions]):
         shortest_s = min((p.lifetime_s for p in prefixes), default=LONGEST_LIFETIME_S)
         pause_s = min(self.options.advertisement_interval_s, shortest_s / 8)
         review_at = self._sessions.next_review_at(here)
-        at_s = min([now + pause_s, review_at, *(p.expires_at for p in prefixes)])
+        ends = (*(p.expires_at for p in prefixes), *here.lapsed.values())
+        at_s = min([now + pause_s, review_at, *ends])
         if here.tick_at <= now or at_s < here.tick_at:
             here.tick_at = at_s
             yield SetTimer(self.name, ("tick", here.link), at_s)
@@ -287,7 +296,7 @@ class Proxy(Function[ProxyOptions]):
             yield from self._confirm(here, now)
         here.unanswered_probes += 1
         yield Probe(link, here.link_local)
-        if here.prefixes:
+        if here.prefixes or here.withdrawn:
             yield self._serving.advertisement(here, now)
         yield from self._tick_in_time(here, now)
 
@@ -313,6 +322,7 @@ class Proxy(Function[ProxyOptions]):
                     "mn_id": here.mn_id,
                     "link_layer": here.link_layer,
                     "prefixes": [str(hnp) for hnp in here.prefixes],
+                    "withdrawn": [str(hnp) for hnp in here.withdrawn],
                     "waiting": len(here.asked),
                     "remaining_s": round(
                         min((p.expires_at - now for p in here.prefixes.values()), default=0.0), 3

@@ -155,7 +155,7 @@ def time_units_of(update: BindingUpdate) -> int:
     return time.units
 
 
-def handoff_of(update: BindingUpdate) -> int:
-    """The handoff indicator of an update."""
-    indicator = update.first(HandoffIndicator)
+def handoff_of(message: Message) -> int:
+    """The handoff indicator of an update, or of its acknowledgement."""
+    indicator = message.first(HandoffIndicator)
     return Handoff.UNKNOWN if indicator is None else indicator.value

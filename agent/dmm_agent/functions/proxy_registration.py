@@ -52,7 +52,7 @@ class Registrations:
         """The same of single prefixes, whose node has stayed."""
 
     def register(
-        self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: Handoff, now: float
+        self, here: Attachment, hnps: tuple[IPv6Network, ...], handoff: int, now: float
     ) -> Iterator[Effect]:
         """Ask for prefixes of a node, until the LM answers or the node has gone."""
         sequence = self._next_sequence()
@@ -141,7 +141,7 @@ class Registrations:
         sequence: int,
         mn_id: str,
         hnps: tuple[IPv6Network, ...],
-        handoff: Handoff,
+        handoff: int,
         lifetime_s: int,
         _attempt: int,
         now: float,

@@ -1,17 +1,21 @@
-"""What an access router does for the prefixes of its nodes: delivers and advertises them."""
+"""What an access router does for the prefixes of its nodes.
+
+It delivers and advertises them, and when a lease has ended it withdraws them, so that sessions
+notice (draft, 5).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.attachments import ServedPrefix
-from dmm_agent.functions.effects import Delivery, Effect, Install, Remove
+from dmm_agent.functions.attachments import MAX_WITHDRAWN, ServedPrefix
+from dmm_agent.functions.effects import Delivery, Effect, Install, Record, Remove, Withdrawal
 from dmm_agent.functions.proxy_messages import MAX_PREFIXES
 from dmm_agent.wire import Timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from ipaddress import IPv6Network
+    from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.attachments import Attachment
     from dmm_agent.functions.base import Context
@@ -48,6 +52,8 @@ class Serving:
             for other in self.attachments.values():
                 other.prefixes.pop(hnp, None)  # its delivery is replaced, not removed
             yield Install(Delivery(hnp, here.link, here.link_local))
+        here.lapsed.pop(hnp, None)
+        yield from self._withdrawn_no_more(here, hnp)
         echo = answer.first(Timestamp)
         # A lifetime began before its grant arrived, at the earliest when it was asked for
         # (RFC 6275, 11.7.3): so nothing here outlives what the LM remembers.
@@ -68,9 +74,44 @@ class Serving:
             yield Remove(Delivery(hnp, here.link, here.link_local))
 
     def stop_expired(self, here: Attachment, now: float) -> Iterator[Effect]:
-        """What the LM has granted no further is not the node's any more."""
-        for hnp in [p.hnp for p in here.prefixes.values() if p.expires_at <= now]:
-            yield from self.stop(here, hnp)
+        """What the LM has granted no further is not served; once its lease is over, withdrawn."""
+        for prefix in [p for p in here.prefixes.values() if p.expires_at <= now]:
+            here.lapsed[prefix.hnp] = prefix.leased_until
+            yield from self.stop(here, prefix.hnp)
+        for hnp in [hnp for hnp, until in here.lapsed.items() if until <= now]:
+            yield from self.withdraw(here, hnp)
+
+    def withdraw(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
+        """The prefix is the node's no more, and whatever still uses it shall notice."""
+        yield from self.stop(here, hnp)
+        here.lapsed.pop(hnp, None)
+        if hnp in here.withdrawn:
+            return
+        if len(here.withdrawn) >= MAX_WITHDRAWN:
+            yield from self._withdrawn_no_more(here, next(iter(here.withdrawn)))
+        here.withdrawn[hnp] = None
+        yield Record("withdrawn", {"link": here.link, "mn_id": here.mn_id, "hnp": str(hnp)})
+        yield Install(Withdrawal(hnp, here.link, here.link_local))
+
+    def _withdrawn_no_more(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
+        if hnp in here.withdrawn:
+            del here.withdrawn[hnp]
+            yield Remove(Withdrawal(hnp, here.link, here.link_local))
+
+    def reached_at(self, here: Attachment, link_local: IPv6Address) -> Iterator[Effect]:
+        """The node has another link-local address now."""
+        here.link_local = link_local
+        for hnp in here.prefixes:
+            yield Install(Delivery(hnp, here.link, link_local))
+        for hnp in here.withdrawn:
+            yield Install(Withdrawal(hnp, here.link, link_local))
+
+    def leave(self, gone: Attachment) -> Iterator[Effect]:
+        """The node is here no longer."""
+        for hnp in gone.prefixes:
+            yield Remove(Delivery(hnp, gone.link, gone.link_local))
+        for hnp in gone.withdrawn:
+            yield Remove(Withdrawal(hnp, gone.link, gone.link_local))
 
     def advertisement(self, here: Attachment, now: float) -> Advertise:
         """What a node is to hear of its prefixes."""

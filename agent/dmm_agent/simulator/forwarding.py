@@ -19,6 +19,7 @@ from dmm_agent.functions.effects import (
     Route,
     VisitorRoute,
     VisitorShortcut,
+    Withdrawal,
 )
 from dmm_agent.functions.prefix import HNP_LENGTH
 
@@ -99,6 +100,11 @@ class Tables:
         """Whether packets for the address go to a link, so that packets from it are admitted."""
         route = self.exact(Delivery, address)
         return isinstance(route, Delivery) and route.link == link
+
+    def rejects(self, address: IPv6Address, link: str) -> bool:
+        """Whether packets from the address that come up a link are answered by an error."""
+        route = self.exact(Withdrawal, address)
+        return isinstance(route, Withdrawal) and route.link == link
 
     def longest(self, kind: type, address: IPv6Address) -> Route | None:
         """The most specific route of a kind that covers an address."""

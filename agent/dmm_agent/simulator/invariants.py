@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.functions.effects import BindingRoute, Delivery, RefusingRoute, VisitorRoute
+from dmm_agent.functions.effects import (
+    BindingRoute,
+    Delivery,
+    RefusingRoute,
+    VisitorRoute,
+    Withdrawal,
+)
 from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import prefixes_of
 from dmm_agent.simulator.forwarding import Outcome
@@ -204,8 +210,8 @@ class Inspection:
         for name, forwarding in self._world.tables.items():
             left_over = forwarding.unclaimed()
             for route in forwarding.routes.values():
-                if isinstance(route, RefusingRoute):
-                    continue  # says itself that nobody has the prefix
+                if isinstance(route, RefusingRoute | Withdrawal):
+                    continue  # says itself that nobody, or not this node, has the prefix
                 mobile = self._world.plan.directory.home_of(route.prefix) is not None
                 one = route.prefix.prefixlen == HNP_LENGTH
                 if one and mobile and route not in left_over and not self._is_leased(route.prefix):

@@ -36,6 +36,8 @@ class MobileNodeModel:
     prefixes: dict[IPv6Network, Prefix] = field(default_factory=dict)
     sessions: dict[str, None] = field(default_factory=dict)
     """Networks whose prefix a session of this node uses, in the order they began."""
+    resets: set[str] = field(default_factory=set)
+    """Networks whose prefix a session used when a router said that it was over."""
 
     @property
     def link(self) -> str:
@@ -63,6 +65,11 @@ class MobileNodeModel:
             valid_s = max(heard.valid_s, min(remaining_s, TWO_HOURS_S))
             address = known.address if known else heard.prefix[self._identifier]
             self.prefixes[heard.prefix] = Prefix(address, now + heard.preferred_s, now + valid_s)
+
+    def reset(self, network: str) -> None:
+        """A router has answered a packet from its prefix of a network: that session is over."""
+        if self.sessions.pop(network, self) is None:
+            self.resets.add(network)
 
     def address_in(self, pool: IPv6Network, now: float) -> IPv6Address | None:
         """The node's valid address out of a mobile pool, if it has one."""

@@ -81,6 +81,9 @@ class Traffic:
             return self.send(at, source, destination)
         if self._is_sampled(at, (mn.link, source)):
             self._show(at, Observed(mn.link, mn.policy.link_layer, source))
+        home = self._world.plan.directory.home_of(source)
+        if home is not None and self._world.tables[at].rejects(source, mn.link):
+            mn.reset(home.network)
         return None
 
     def send(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:

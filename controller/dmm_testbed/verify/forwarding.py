@@ -73,6 +73,8 @@ def by_kernel(view: AgentView) -> set[Route]:
             found.add(Route(ENCAPSULATING[table], prefix, row["endpoint"]))
         elif table == places.TABLE_BOUND and "gateway" in row:
             found.add(Route("Delivery", prefix, row["dev"]))
+        elif table == places.TABLE_WITHDRAWN and "gateway" in row:
+            found.add(Route("Withdrawal", prefix, row["dev"]))
         elif table == places.TABLE_CACHE and row.get("type") == "unreachable":
             found.add(Route("RefusingRoute", prefix, ""))
         elif table == places.TABLE_HOLD and row.get("type") == "throw":
@@ -90,6 +92,10 @@ def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
         Route("Delivery", IPv6Network(prefix), row["link"])
         for row in view.rows("attachments")
         for prefix in row["prefixes"]
+    } | {
+        Route("Withdrawal", IPv6Network(prefix), row["link"])
+        for row in view.rows("attachments")
+        for prefix in row["withdrawn"]
     }
     if "mr" not in config.functions:
         return wanted
@@ -163,7 +169,7 @@ def _layout(config: AgentConfig) -> places.Layout:
 
 def _from_an_entry(row: dict[str, Any]) -> bool:
     table = _table(row)
-    delivers = table == places.TABLE_BOUND and "gateway" in row
+    delivers = table in (places.TABLE_BOUND, places.TABLE_WITHDRAWN) and "gateway" in row
     refuses = table == places.TABLE_CACHE and row.get("type") == "unreachable"
     passes = table == places.TABLE_HOLD and row.get("type") == "throw"
     return delivers or refuses or passes or ("endpoint" in row and table in ENCAPSULATING)

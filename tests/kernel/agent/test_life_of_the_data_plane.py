@@ -21,6 +21,7 @@ from dmm_agent.functions.effects import (
     Remove,
     VisitorRoute,
     VisitorShortcut,
+    Withdrawal,
 )
 from dmm_testbed.verify.forwarding import Route, by_kernel, missing, strangers
 from dmm_testbed.verify.kernel_routes import read_routes
@@ -43,6 +44,7 @@ ROUTES = (
     VisitorRoute(HNP2, GW2),
     VisitorShortcut(IPv6Network("2001:db8:3::/49"), GW3),
     Delivery(IPv6Network("2001:db8:3:8100::/64"), "ar1", MN_LL),
+    Withdrawal(IPv6Network("2001:db8:3:8101::/64"), "ar1", MN_LL),
 )
 
 
@@ -63,7 +65,7 @@ def state(host: str) -> str:
 def leads_to(route: effects.Route) -> str:
     """What verification says of a route's end."""
     match route:
-        case Delivery(link=link):
+        case Delivery(link=link) | Withdrawal(link=link):
             return link
         case RefusingRoute() | PassingRoute():
             return ""

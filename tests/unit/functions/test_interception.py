@@ -34,7 +34,8 @@ def wanted(host: str, interception: str, resolution: str = "query") -> set[Inter
     plan = BELOW if interception == "access" else PLAN
     placed = plan.config(plan.routers[host], {}).functions
     options = {"interception": interception, "resolution": resolution}
-    return set(Steps(host, placed, plan, mr=options).node.intercepts)
+    wants = set(Steps(host, placed, plan, mr=options).node.intercepts)
+    return wants - {Interception.BROUGHT_ALONG}  # that is not routing's
 
 
 @pytest.mark.parametrize(

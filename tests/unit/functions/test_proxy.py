@@ -198,7 +198,7 @@ def test_a_refused_prefix_is_not_asked_for_again_for_a_while(ar: Ar) -> None:
     asked = message(ar.observe(), BindingUpdate)
     refused = BindingStatus.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
     effects = ar.lm_answers(asked, status=refused, lifetime_s=0)
-    assert recorded(effects) == ["refused"]
+    assert recorded(effects) == ["refused", "withdrawn"]
     assert sent(ar.observe(after_s=4)) == []
     assert sent(ar.observe(after_s=2)) == [("BindingUpdate", "gw3")]
 
