@@ -28,6 +28,8 @@ class Binding:
     """The access router said that the node left; it may yet show up elsewhere."""
     by_node: bool = False
     """The node itself registered it: `location` is its care-of address (RFC 6275)."""
+    leased_until: float | None = None
+    """For a prefix that visits this network: until when its home leased it, if it said so."""
 
     def fields(self) -> dict[str, Any]:
         """All but the prefix, as JSON has it."""
@@ -39,6 +41,7 @@ class Binding:
             "home_expires_at_s": self.home_expires_at,
             "leaving": self.leaving,
             "by_node": self.by_node,
+            "leased_until_s": self.leased_until,
         }
 
     @classmethod
@@ -54,6 +57,7 @@ class Binding:
             fields["home_expires_at_s"],
             fields["leaving"],
             fields["by_node"],
+            fields.get("leased_until_s"),
         )
 
 

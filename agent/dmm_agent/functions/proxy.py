@@ -74,8 +74,6 @@ class ProxyOptions(Options):
 
     Packets are sampled once a second, so no less than two.
     """
-    lease_lifetime_s: int = Field(86400, ge=4, le=262140)
-    """How long the networks lease prefixes: every registration renews the lease for this long."""
     preferred_lifetime_s: int = Field(30, ge=1)
     """How long a prefix stays preferred after its network was last heard of."""
     advertisement_interval_s: float = Field(5.0, gt=0)

@@ -23,7 +23,7 @@ from dmm_agent.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from dmm_agent.config import Directory
     from dmm_agent.wire import Message, Option
@@ -87,6 +87,7 @@ def acknowledge(
     lifetime_s: int,
     hnps: Sequence[IPv6Network],
     now: float,
+    more: Iterable[Option] = (),
 ) -> BindingAcknowledgement:
     """The answer to a proxy binding update (RFC 5213, 5.3.6).
 
@@ -110,6 +111,7 @@ def acknowledge(
         options.append(Timestamp.at(now))
     elif time is not None:
         options.append(time)
+    options += more
     return BindingAcknowledgement(
         status=status,
         flags=BindingAckFlag.PROXY,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Send
+from dmm_agent.functions.lease_lifetimes import lease_lifetimes
 from dmm_agent.functions.proxy_messages import (
     LONGEST_LIFETIME_S,
     acknowledge,
@@ -30,6 +31,8 @@ class Registration:
     waiting: set[IPv6Network] = field(default_factory=set)
     """Prefixes whose home LM has yet to answer."""
     accepted: list[IPv6Network] = field(default_factory=list)
+    leased_until: dict[IPv6Network, float] = field(default_factory=dict)
+    """When the leases of accepted prefixes end, as far as that is known."""
     lifetime_s: int = LONGEST_LIFETIME_S
     """The shortest lifetime that was granted to any of them."""
     status: int = 0
@@ -45,10 +48,12 @@ class Registration:
         """When the update was made, in 1/65536 s since 1970: the order of updates (5.5)."""
         return time_units_of(self.update)
 
-    def accept(self, hnp: IPv6Network, lifetime_s: int) -> None:
-        """The prefix is reached through the requester for that long."""
+    def accept(self, hnp: IPv6Network, lifetime_s: int, leased_until: float | None = None) -> None:
+        """The prefix is reached through the requester for that long, and leased until then."""
         self.waiting.discard(hnp)
         self.accepted.append(hnp)
+        if leased_until is not None:
+            self.leased_until[hnp] = leased_until
         self.lifetime_s = min(self.lifetime_s, lifetime_s)
 
     def refuse(self, hnp: IPv6Network, status: int) -> None:
@@ -65,6 +70,9 @@ class Registration:
                 lifetime_s=self.lifetime_s,
                 hnps=self.accepted,
                 now=now,
+                more=lease_lifetimes(
+                    self.accepted, {hnp: end - now for hnp, end in self.leased_until.items()}
+                ),
             )
         else:
             message = acknowledge(

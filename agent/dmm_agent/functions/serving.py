@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.attachments import MAX_WITHDRAWN, ServedPrefix
 from dmm_agent.functions.effects import Delivery, Effect, Install, Record, Remove, Withdrawal
+from dmm_agent.functions.lease_lifetimes import leases_of
 from dmm_agent.functions.proxy_messages import MAX_PREFIXES
 from dmm_agent.wire import Timestamp
 
@@ -64,7 +65,7 @@ class Serving:
             expires_at=since + answer.lifetime_s,
             refresh_at=since + answer.lifetime_s / 2,
             lifetime_s=answer.lifetime_s,
-            leased_until=since + self._options.lease_lifetime_s,
+            leased_until=since + leases_of(answer).get(hnp, answer.lifetime_s),
             used_at=now if before is None else before.used_at,
         )
 

@@ -143,11 +143,11 @@ class Updates:
         yield from self._database.accept(hnp, registration.time_units)
         remaining_s = lease.expires_at - now
         if source == lease.access_router:
-            registration.accept(hnp, lifetime_of(remaining_s))
+            registration.accept(hnp, lifetime_of(remaining_s), lease.expires_at)
             yield from self._database.unbind(hnp, displaced_by=update)
             return
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, remaining_s))
-        registration.accept(hnp, lifetime_s)
+        registration.accept(hnp, lifetime_s, lease.expires_at)
         expires_at = now + lifetime_s
         binding = Binding(hnp, lease.mn_id, source, None, expires_at, expires_at)
         yield from self._database.bind(binding, displaced_by=update)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Effect, Send
+from dmm_agent.functions.lease_lifetimes import leases_of
 from dmm_agent.functions.proxy_messages import (
     LONGEST_LIFETIME_S,
     acknowledge,
@@ -64,6 +65,8 @@ class Answered:
     refused: tuple[IPv6Network, ...]
     status: int
     lifetime_s: int
+    leased_until: dict[IPv6Network, float]
+    """When leases of accepted prefixes end at the earliest, as if the answer took no time."""
     asked_at: float
 
     @property
@@ -206,6 +209,7 @@ class Upstream:
             refused,
             answer.status,
             answer.lifetime_s,
+            {hnp: question.asked_at + left_s for hnp, left_s in leases_of(answer).items()},
             question.asked_at,
         )
 

@@ -85,7 +85,7 @@ class Visitors:
         home_expires_at = known.home_expires_at
         yield from self._database.accept(known.hnp, registration.time_units)
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, home_expires_at - now))
-        registration.accept(known.hnp, lifetime_s)
+        registration.accept(known.hnp, lifetime_s, known.leased_until)
         binding = Binding(
             known.hnp,
             known.mn_id,
@@ -93,6 +93,7 @@ class Visitors:
             known.home_lm,
             expires_at=min(now + lifetime_s, home_expires_at),
             home_expires_at=home_expires_at,
+            leased_until=known.leased_until,
         )
         yield from self._database.bind(binding, displaced_by=registration.update)
 
@@ -128,7 +129,8 @@ class Visitors:
         self, hnp: IPv6Network, answered: Answered, registration: Registration
     ) -> Iterator[Effect]:
         lifetime_s = lifetime_of(min(self._options.binding_lifetime_s, answered.lifetime_s))
-        registration.accept(hnp, lifetime_s)
+        leased_until = answered.leased_until.get(hnp)
+        registration.accept(hnp, lifetime_s, leased_until)
         yield from self._database.accept(hnp, registration.time_units)
         binding = Binding(
             hnp,
@@ -137,6 +139,7 @@ class Visitors:
             answered.home_lm,
             expires_at=answered.asked_at + lifetime_s,
             home_expires_at=answered.expires_at,
+            leased_until=leased_until,
         )
         yield from self._database.bind(binding)
 
@@ -147,6 +150,7 @@ class Visitors:
             if known is None:
                 continue
             known.home_expires_at = max(known.home_expires_at, answered.expires_at)
+            known.leased_until = answered.leased_until.get(hnp, known.leased_until)
             if not known.leaving:
                 known.expires_at = min(
                     now + self._options.binding_lifetime_s, known.home_expires_at

@@ -29,7 +29,6 @@ SHORT_LIFETIMES: Mapping[str, Mapping[str, Any]] = {
     "lm": {"binding_lifetime_s": 12, "answer_lifetime_s": 12, "delete_delay_s": 4},
     "proxy": {
         "idle_s": 6,
-        "lease_lifetime_s": 40,
         "advertisement_interval_s": 1,
         "preferred_lifetime_s": 6,
     },

@@ -16,6 +16,7 @@ from steps import (
 )
 
 from dmm_agent.functions.events import Observed
+from dmm_agent.functions.lease_lifetimes import lease_lifetimes
 from dmm_agent.functions.proxy_messages import acknowledge
 from dmm_agent.wire import (
     BindingUpdate,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LINK_LOCAL = link_local(MN1_MAC)
 LIFETIME_S = 60
 INTERVAL_S = 5.0
+LEASE_S = 86400
 
 
 class Ar(Steps):
@@ -40,13 +42,20 @@ class Ar(Steps):
         options = {"advertisement_interval_s": INTERVAL_S} | options
         super().__init__(host, ["proxy"], proxy=options)
         self.lm = lm
+        self.leased_s = LEASE_S
+        """How long leases are that the LM grants."""
 
     def lm_answers(
         self, asked: BindingUpdate, *hnps: IPv6Network, after_s: float = 0.0, **changes: Any
     ) -> list[Effect]:
         self.now += after_s
-        said = {"status": 0, "lifetime_s": LIFETIME_S, "hnps": hnps or prefixes(asked)} | changes
+        granted = hnps or tuple(prefixes(asked))
+        usual: dict[str, Any] = {"status": 0, "lifetime_s": LIFETIME_S, "hnps": granted}
+        said = usual | changes
         sender = said.pop("sender", self.lm)
+        leased_s = said.pop("leased_s", self.leased_s)
+        if said["lifetime_s"]:
+            said["more"] = lease_lifetimes(granted, dict.fromkeys(granted, leased_s))
         return self.receive(sender, acknowledge(asked, now=self.now, **said))
 
     def attach(self, *hnps: IPv6Network) -> list[Effect]:

@@ -19,6 +19,7 @@ from dmm_agent.functions.effects import (
     Withdrawal,
 )
 from dmm_agent.functions.events import Attached, Detached, ProbeAnswered, TimerFired
+from dmm_agent.functions.proxy_messages import acknowledge
 from dmm_agent.wire import BindingStatus, BindingUpdate
 
 WITHDRAWN = Withdrawal(HNP1, "mn1", LINK_LOCAL)
@@ -30,7 +31,8 @@ TICK = TimerFired("proxy", ("tick", "mn1"))
 @pytest.fixture
 def ar() -> Ar:
     """With a node that has brought HNP1 along."""
-    ar = Ar(lease_lifetime_s=LEASE_S, idle_s=1000)
+    ar = Ar(idle_s=1000)
+    ar.leased_s = LEASE_S
     ar.attach()
     ar.bring(HNP1)
     return ar
@@ -95,6 +97,20 @@ def test_when_its_lease_ends_unrenewed_it_is_withdrawn(ar: Ar) -> None:
         AdvertisedPrefix(HNP3, 0, 0),
         AdvertisedPrefix(HNP1, 0, 0),
     )
+
+
+def test_what_the_node_is_told_of_its_time_is_what_the_lease_has_left(ar: Ar) -> None:
+    """A host takes little back of what it was once told (RFC 4862, 5.5.3 e)."""
+    advertised = one(ar(TICK, after_s=5), Advertise).prefixes
+    assert [p.valid_s for p in advertised] == [LEASE_S - 5, LEASE_S - 5]
+
+
+def test_without_word_of_the_lease_it_is_as_long_as_the_registration(ar: Ar) -> None:
+    other = IPv6Network("2001:db8:2:8100::/64")
+    update = message(ar.observe(other), BindingUpdate)
+    answer = acknowledge(update, status=0, lifetime_s=LIFETIME_S, hnps=[other], now=ar.now)
+    advertised = one(ar.receive("gw3", answer), Advertise).prefixes
+    assert {p.prefix: p.valid_s for p in advertised}[other] == LIFETIME_S
 
 
 def test_granted_again_it_is_served_again(ar: Ar) -> None:
