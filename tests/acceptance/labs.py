@@ -39,6 +39,7 @@ LAST_LINES = 200
 AGENT_ANEW = (
     "service dmm-agent stop",
     "/opt/dmm-agent/bin/dmm-agent --flush",
+    "rm -f /var/lib/dmm/agent.db /var/lib/dmm/agent.db-*",
     "service dmm-agent start",
 )
 USUAL_PROFILE = "gateway-query"
@@ -124,8 +125,7 @@ class Lab:
     def begin_anew(self) -> None:
         """Have agents and mobile nodes know nothing: no lease, no binding, no address, no route.
 
-        An agent that starts anew with another profile has forgotten its leases, and who still uses
-        an address of one would be refused.
+        Leases and bindings of another profile would outlive its end, with their old lifetimes.
         """
         for node in self.machines(Role.MOBILE_NODE):
             self.host(node).check_output("dmm-radio off")

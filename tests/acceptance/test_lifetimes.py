@@ -21,8 +21,10 @@ pytestmark = pytest.mark.changes_lab(turn=2)
 def node(lab: Lab, cast: Cast) -> Iterator[Any]:
     """The mobile node in a lab with brief lifetimes; afterwards it is at home."""
     lab.change_to(profile=BRIEF_PROFILE)
+    lab.begin_anew()
     host = lab.host(cast.mobile_node)
     host.check_output("ip link set dev radio0 up")
+    host.check_output("dmm-radio attach %s", cast.home_access_router.name)
     yield host
     host.check_output("ip link set dev radio0 up")
     host.check_output("dmm-radio move %s", cast.home_access_router.name)
@@ -31,7 +33,6 @@ def node(lab: Lab, cast: Cast) -> Iterator[Any]:
 def test_lifetimes_clean_up_everything_a_silent_node_left(
     lab: Lab, cast: Cast, node: Any, until: Callable[..., Any]
 ) -> None:
-    node.check_output("dmm-radio move %s", cast.home_access_router.name)
     pool = cast.home_pool
     until(lambda: addresses(lab, cast, pool), "an address of the home network")
     source = addresses(lab, cast, pool)[0]["local"]
