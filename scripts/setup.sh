@@ -14,6 +14,7 @@ PACKAGES=(
     tcpdump
     python3-venv      # the virtual environment
     tshark            # dissects captures
+    strace            # kills agents at every write, in a test
     util-linux        # unshare, nsenter
 )
 MACHINES_PYTHON=/usr/bin/python3 # the agent runs on it, so its dependencies are built for it

@@ -48,6 +48,8 @@ def example_world(
     resolution: str = "query",
     while_resolving: str = "triangle",
     ask_first: str = "home-lm",
+    block_length: int = 56,
+    clocks: Mapping[str, float] | None = None,
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
 ) -> World:
     """A world with so many networks, access routers in each, and mobile nodes.
@@ -66,10 +68,18 @@ def example_world(
         resolution: How MRs learn of locations, as a profile says it.
         while_resolving: What packets do meanwhile, as a profile says it.
         ask_first: Which LM MRs ask, as a profile says it.
+        block_length: How long the prefix of each access router's block is; a /64 is one lease.
+        clocks: By how many seconds clocks are ahead, by router.
         options: Options of functions, by function.
     """
     plan = make_plan(
-        networks, access_routers, mobile_nodes, interception, while_resolving, declined
+        networks,
+        access_routers,
+        mobile_nodes,
+        interception,
+        while_resolving,
+        declined,
+        block_length,
     )
     routing = {
         "interception": interception,
@@ -78,4 +88,4 @@ def example_world(
         "ask_first": ask_first,
     }
     chosen = {**options, "mr": {**routing, **options.get("mr", {})}}
-    return World(plan, seed, faults, chosen, FUNCTIONS)
+    return World(plan, seed, faults, chosen, FUNCTIONS, clocks)

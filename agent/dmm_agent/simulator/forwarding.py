@@ -46,6 +46,8 @@ class Outcome(Enum):
 class Tables:
     """The forwarding state of one router."""
 
+    attended: bool = True
+    """Whether an agent runs, whose device packets can wait in: it goes when the agent dies."""
     routes: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
     _unclaimed: dict[tuple[type, IPv6Network], Route] = field(default_factory=dict)
     """Routes from before the agent's restart."""
@@ -230,7 +232,7 @@ class Forwarding:
         """Whether a packet waits here because nothing is known of its destination yet."""
         directory = self._plan.directory
         home, own = directory.home_of(destination), directory.named(at.network)
-        if not self._plan.hold or home is None or home is own:
+        if not (self._plan.hold and tables.attended) or home is None or home is own:
             return False
         below_an_mr = source in own.mobile_pool or own.mr_of(source) != own.mr
         if at.gateway is None:

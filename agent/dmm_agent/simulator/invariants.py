@@ -22,6 +22,7 @@ from dmm_agent.functions.effects import (
 from dmm_agent.functions.prefix import HNP_LENGTH
 from dmm_agent.functions.proxy_messages import prefixes_of
 from dmm_agent.simulator.forwarding import Outcome
+from dmm_agent.simulator.promises import Promises
 from dmm_agent.wire import (
     BindingAcknowledgement,
     BindingRevocationAcknowledgement,
@@ -70,10 +71,14 @@ def watch(world: World) -> OnlyToWhoAsked:
     """
     messages = OnlyToWhoAsked()
     tables = Inspection(world)
-    world.observers += [messages, NotTooOften()]
+    promises = Promises(world)
+    world.observers += [messages, NotTooOften(), promises]
     world.on_change.append(no_loop)
-    world.before_restart.append(tables)
+    world.on_death.append(lambda _router, _rows: tables())
+    world.on_death.append(promises.died)
+    world.on_start.append(promises.started)
     world.every(INSPECT_EVERY_S, tables)
+    world.every(INSPECT_EVERY_S, promises.inspect)
     return messages
 
 
@@ -185,7 +190,7 @@ class Inspection:
     def __init__(self, world: World) -> None:
         self._world = world
         self._leased_until: dict[str, float] = {}
-        """By prefix; remembered here, because an agent that restarts forgets what it promised."""
+        """By prefix; remembered here, because an agent that is down does not say."""
 
     def __call__(self) -> None:
         """Look once.
@@ -194,7 +199,7 @@ class Inspection:
             AssertionError: a table holds too much, or something outlived its lease.
         """
         world = self._world
-        held = {name: node.snapshot(world.now) for name, node in world.nodes.items()}
+        held = {name: world.rows(name) for name in world.nodes}
         for tables in held.values():
             for row in tables.get("leases", []):
                 self._leased_until[row["hnp"]] = world.now + row["remaining_s"]
@@ -254,8 +259,8 @@ def disagreements(world: World) -> Iterator[str]:
 
 
 def _wrong_rows(world: World) -> Iterator[str]:
-    for name, node in world.nodes.items():
-        tables = node.snapshot(world.now)
+    for name in world.nodes:
+        tables = world.rows(name)
         for row in tables.get("bindings", []):
             mn = world.mobile_nodes[row["mn_id"]]
             expected = _expected_location(world, name, mn, IPv6Network(row["hnp"]))
@@ -314,8 +319,8 @@ def unneeded(world: World) -> Iterator[str]:
             home = world.plan.directory.home_of(prefix)
             if home is not None and (home.network == here or home.network in mn.sessions):
                 needed.add(prefix)
-    for name, node in world.nodes.items():
-        for row in node.snapshot(world.now).get("bindings", []):
+    for name in world.nodes:
+        for row in world.rows(name).get("bindings", []):
             if IPv6Network(row["hnp"]) not in needed:
                 yield f"{name} has a binding of {row['hnp']}, which no session needs"
         for route in world.tables[name].routes.values():
@@ -342,9 +347,12 @@ def _shortest(world: World, one: str, other: str) -> int:
 
 def leftovers(world: World) -> Iterator[str]:
     """Every node has gone and every lifetime has run out: nothing is left anywhere."""
-    for name, node in world.nodes.items():
-        for table, rows in node.snapshot(world.now).items():
+    for name in world.nodes:
+        for table, rows in world.rows(name).items():
             for row in rows:
                 yield f"{name} still has in {table}: {row}"
+        for remembered in world.disks[name].read():
+            if "mn_id" in remembered.fields:
+                yield f"{name} still has on its disk: {remembered}"
         for route in world.tables[name].routes.values():
             yield f"{name} still has {route}"

@@ -125,9 +125,11 @@ def make_plan(
     interception: str = "gateway",
     while_resolving: str = "triangle",
     declined: int = 0,
+    block_length: int = 56,
 ) -> Plan:
     """Networks in a star around a core, by the same rule as the testbed's addresses.
 
+    An access router's block is a prefix of `block_length`, and each /64 of it can be leased once.
     With interception "access", access routers have an MR of their own (draft, 7: RS1.ar); with
     "anycast" every gateway announces all mobile pools. Mobility is declined to the last `declined`
     of the mobile nodes.
@@ -141,7 +143,7 @@ def make_plan(
         routers[gateway.name] = gateway
         access_mrs = []
         for a in range(1, access_routers + 1):
-            block = IPv6Network((int(pool.network_address) | (a << 8) << 64, 56))
+            block = IPv6Network((int(pool.network_address) | (a << 8) << 64, block_length))
             name = f"ar{n}{a}"
             routers[name] = Router(
                 name,

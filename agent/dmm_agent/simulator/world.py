@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from dmm_agent.functions.allocator import AllocatorOptions
 from dmm_agent.functions.effects import (
     Advertise,
     CancelTimer,
@@ -33,8 +35,8 @@ from dmm_agent.functions.events import (
     Started,
     TimerFired,
 )
-from dmm_agent.functions.node import build_node
-from dmm_agent.simulator.disk import Disk
+from dmm_agent.functions.node import Node, build_node
+from dmm_agent.simulator.disk import Crash, CrashPoint, Disk
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.forwarding import Forwarding, Tables
 from dmm_agent.simulator.mobile_node import MobileNodeModel
@@ -42,14 +44,16 @@ from dmm_agent.simulator.traffic import Traffic
 from dmm_agent.wire import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Hashable
     from ipaddress import IPv6Address
 
     from dmm_agent.config import AgentConfig
     from dmm_agent.functions.base import Function
     from dmm_agent.functions.effects import Route
-    from dmm_agent.functions.node import Node
     from dmm_agent.simulator.plan import Plan
+
+Rows = Mapping[str, list[dict[str, Any]]]
+"""The rows of each table of a host."""
 
 START_S = 1_700_000_000.0
 SOLICIT_EVERY_S = 1.0
@@ -79,6 +83,7 @@ class World:
         faults: Faults | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         registry: Mapping[str, type[Function[Any]]] | None = None,
+        clocks: Mapping[str, float] | None = None,
     ) -> None:
         self.plan = plan
         self.seed = seed
@@ -86,8 +91,12 @@ class World:
         self.observers: list[Callable[[Sent], None]] = []
         self.on_change: list[Callable[[World, Route], None]] = []
         """Called whenever a route was installed or removed."""
-        self.before_restart: list[Callable[[], None]] = []
-        """Called while what an agent knows can still be looked at."""
+        self.on_death: list[Callable[[str, Rows], None]] = []
+        """Called with what an agent that dies has on its disk, by table."""
+        self.on_start: list[Callable[[str], None]] = []
+        """Called when an agent has started again."""
+        self.clocks = dict(clocks or {})
+        """By how many seconds a router's clock is ahead, as its agent reads it at start."""
         self.now = START_S
         self.trace: list[tuple[float, str, object]] = []
         """All that happened: when (seconds since 1970), where, what."""
@@ -99,6 +108,9 @@ class World:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._timers: dict[tuple[str, str, Hashable], int] = {}
+        self._ahead_s: dict[str, float] = {}
+        """By how much the time of each running agent is ahead."""
+        self._crashes: dict[str, Crash] = {}
         self._registry = registry
         self._configs: dict[str, AgentConfig] = {}
         chosen = {name: dict(values) for name, values in (options or {}).items()}
@@ -107,6 +119,7 @@ class World:
             self.nodes[name] = self._new_node(name)
             self.tables[name] = Tables()
             self.disks[name] = Disk()
+            self._ahead_s[name] = self.clocks.get(name, 0.0)
         for policy in plan.mobile_nodes.nodes:
             self.mobile_nodes[policy.id] = MobileNodeModel(policy)
         self.forwarding = Forwarding(plan, self.tables)
@@ -192,19 +205,37 @@ class World:
             self.tell(router, Detached(mn.link))
 
     def restart(self, router: str) -> None:
-        """The agent on a router dies and starts anew with what is on its disk.
+        """The agent on a router dies and starts anew with what is on its disk."""
+        self.kill(router)
+        self.start(router)
 
-        Its kernel forwards on. As in the runtime, the new agent takes over the routes that it asks
+    def kill(self, router: str) -> None:
+        """The agent on a router dies. Its kernel forwards on, but nobody hears what arrives."""
+        if self.nodes[router].functions:
+            self._die(router, self.rows(router))
+
+    def _die(self, router: str, rows: Rows) -> None:
+        for inspect in self.on_death:
+            inspect(router, rows)
+        self._log(router, "dies")
+        self._crashes.pop(router, None)
+        self._timers = {key: mark for key, mark in self._timers.items() if key[0] != router}
+        self.nodes[router] = Node(self.plan.routers[router].address, {})
+        self.tables[router].adopt()
+        self._attend(router, attended=False)
+        self.traffic.lose_held(router)
+
+    def start(self, router: str) -> None:
+        """An agent starts on a router whose last one died.
+
+        As in the runtime, it goes on from what is on the disk, takes over the routes that it asks
         for again and, after a while, removes the others.
         """
-        for inspect in self.before_restart:
-            inspect()
-        self._log(router, "restarts")
-        self._timers = {key: mark for key, mark in self._timers.items() if key[0] != router}
+        self._log(router, "starts")
+        disk, tables = self.disks[router], self.tables[router]
+        self._ahead_s[router] = max(self.clocks.get(router, 0.0), disk.newest_s - self.now)
         self.nodes[router] = node = self._new_node(router)
-        tables = self.tables[router]
-        tables.adopt()
-        self.traffic.lose_held(router)
+        self._attend(router, attended=True)
 
         def sweep() -> None:
             if self.nodes[router] is node:
@@ -212,9 +243,27 @@ class World:
                     self._do(router, Remove(route))
 
         self.at(ADOPTION_GRACE_S, sweep)
-        if remembered := self.disks[router].read():
+        if remembered := disk.read():
             self.tell(router, Restored(remembered))
+        for inspect in self.on_start:
+            inspect(router)
         self.tell(router, Started())
+
+    def _attend(self, router: str, *, attended: bool) -> None:
+        self.tables[router].attended = attended
+        self.forwarding.tables_changed()
+
+    def crash(self, router: str, point: CrashPoint, down_s: float) -> None:
+        """Let the agent on a router die when it next remembers something, and come back later."""
+        self._crashes[router] = Crash(point, down_s)
+
+    def time_of(self, router: str) -> float:
+        """What the agent on a router takes for the time."""
+        return self.now + self._ahead_s[router]
+
+    def rows(self, router: str) -> Rows:
+        """What the functions of a router hold, by table."""
+        return self.nodes[router].snapshot(self.time_of(router))
 
     def address(self, mn_id: str, network: str) -> IPv6Address | None:
         """The node's valid address out of a network's mobile pool."""
@@ -229,13 +278,35 @@ class World:
         """The session is over."""
         self.mobile_nodes[mn_id].sessions.pop(prefix_of_network, None)
 
+    def lease_lifetime_s(self, router: str) -> float:
+        """For how long the allocator on a router leases prefixes."""
+        functions = self._configs[router].functions
+        return float(AllocatorOptions.model_validate(functions["allocator"]).lease_lifetime_s)
+
     # Messages, timers, effects
 
     def tell(self, name: str, event: Event) -> None:
         """Give an event to the agent on a router, and do what it asks for."""
         self._log(name, event)
-        effects = self.nodes[name].handle(event, self.now)
-        self.disks[name].write([e for e in effects if isinstance(e, Remember | Forget)])
+        crash = self._crashes.get(name)
+        before = self.rows(name) if crash else {}
+        effects = self.nodes[name].handle(event, self.time_of(name))
+        kept = [e for e in effects if isinstance(e, Remember | Forget)]
+        if crash is None or not kept:
+            self.disks[name].write(kept, self.time_of(name))
+            self._do_all(name, effects)
+            return
+        self._do_all(name, [e for e in effects if isinstance(e, Install | Remove)])
+        if crash.point is not CrashPoint.BEFORE_WRITE:
+            self.disks[name].write(kept, self.time_of(name))
+            before = self.rows(name)
+        if crash.point is CrashPoint.AFTER:
+            self._do_all(name, [e for e in effects if not isinstance(e, Install | Remove)])
+        self._die(name, before)
+        dead = self.nodes[name]
+        self.at(crash.down_s, lambda: self.start(name) if self.nodes[name] is dead else None)
+
+    def _do_all(self, name: str, effects: list[Effect]) -> None:
         for effect in effects:
             self._log(name, effect)
             self._do(name, effect)
@@ -289,7 +360,7 @@ class World:
                 del self._timers[name, owner, key]
                 self.tell(name, TimerFired(owner, key))
 
-        self.at(max(0.0, at_s - self.now), fire)
+        self.at(max(0.0, at_s - self.time_of(name)), fire)
 
     # The access link
 

@@ -74,7 +74,7 @@ class Steps:
         """Let time pass, then give it an event."""
         self.now += after_s
         effects = self.node.handle(event, self.now)
-        self.disk.write([e for e in effects if isinstance(e, Remember | Forget)])
+        self.disk.write([e for e in effects if isinstance(e, Remember | Forget)], self.now)
         return effects
 
     def restart(self, after_s: float = 0.0) -> list[Effect]:

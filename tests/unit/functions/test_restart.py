@@ -208,5 +208,5 @@ def test_as_much_as_can_be_remembered_can_be_restored() -> None:
     }
     first = int(HNP3.network_address)
     hnps = [IPv6Network((first + (i << 64), 64)) for i in range(5000)]
-    steps.disk.write([Remember("lm", "bindings", str(hnp), fields) for hnp in hnps])
+    steps.disk.write([Remember("lm", "bindings", str(hnp), fields) for hnp in hnps], NOW)
     assert len(all_of(steps.restart(), Install)) == len(hnps)
