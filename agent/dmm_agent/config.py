@@ -157,6 +157,8 @@ class MobileNode(_Strict):
 
     id: NetworkAccessIdentifier
     link_layer: MacAddress
+    mobile_networks: tuple[IPv6Network, ...] = ()
+    """The prefixes behind it, if it is a mobile router (RFC 3963, 6.1.2)."""
     mobility: Literal["offered", "declined"] = "offered"
     """Whether the network does anything for its mobility (draft, REQ2)."""
 

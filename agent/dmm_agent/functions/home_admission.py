@@ -91,6 +91,12 @@ def refusal(context: Context, bindings: BindingTable, update: HomeUpdate) -> Bin
     node = context.mobile_nodes.named(update.mn_id)
     checks = (
         (
+            # A network has no correspondents that could be told where it is (RFC 3963, 6.2).
+            BindingUpdateFlag.MOBILE_ROUTER not in update.message.flags
+            or BindingUpdateFlag.HOME_REGISTRATION in update.message.flags,
+            BindingStatus.MOBILE_ROUTER_OPERATION_NOT_PERMITTED,
+        ),
+        (
             BindingUpdateFlag.HOME_REGISTRATION in update.message.flags,
             BindingStatus.HOME_REGISTRATION_NOT_SUPPORTED,
         ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send
 from dmm_agent.functions.home_admission import HomeUpdate, refusal
+from dmm_agent.functions.mobile_networks import MobileNetworks, is_from_router
 from dmm_agent.functions.proxy_messages import lifetime_of
 from dmm_agent.wire import (
     BindingAckFlag,
@@ -53,12 +54,14 @@ class HomeAgent:
         self._options = options
         self._allocator = allocator
         self._database = database
+        self._networks = MobileNetworks(context, database)
         self._sequences: OrderedDict[IPv6Network, int] = OrderedDict()
         """The newest of each home address, for longer than its binding: late copies are old."""
 
     def take(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
         """Refuse an update, or do what it says (9.5.1, 10.3.1 and 10.3.2)."""
         status = refusal(self._context, self._database.bindings, update)
+        status = status or self._networks.refusal(update)
         last = self._sequences.get(update.binding)
         if status is not None:
             yield self._answer(update, status)
@@ -96,17 +99,17 @@ class HomeAgent:
         longest_s = min(self._options.binding_lifetime_s, lease.expires_at - now)
         granted_s = min(update.lifetime_s, lifetime_of(longest_s))
         expires_at = now + granted_s
-        yield from self._database.bind(
-            Binding(
-                update.binding,
-                update.mn_id,
-                update.care_of,
-                None,
-                expires_at,
-                expires_at,
-                by_node=True,
-            )
+        binding = Binding(
+            update.binding,
+            update.mn_id,
+            update.care_of,
+            None,
+            expires_at,
+            expires_at,
+            by_node=True,
         )
+        yield from self._database.bind(binding)
+        yield from self._networks.register(update, binding)
         yield self._answer(update, BindingStatus.ACCEPTED, granted_s)
 
     def _deregister(self, update: HomeUpdate) -> Iterator[Effect]:
@@ -115,6 +118,7 @@ class HomeAgent:
             yield self._answer(update, BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
             return
         yield from self._accept(update)
+        yield from self._networks.deregister(update.mn_id)
         yield from self._database.unbind(update.binding)
         yield self._answer(update, BindingStatus.ACCEPTED)
 
@@ -143,7 +147,7 @@ class HomeAgent:
             options.append(MobileNodeIdentifier.nai(update.mn_id))
         message = BindingAcknowledgement(
             status=status,
-            flags=BindingAckFlag(0),
+            flags=BindingAckFlag.MOBILE_ROUTER if is_from_router(update) else BindingAckFlag(0),
             sequence=update.sequence if sequence is None else sequence,
             lifetime_s=lifetime_s,
             options=tuple(options),

@@ -4,6 +4,7 @@ Each part of it has a file of its own:
 
 - `admission` and `updates`: the database takes updates (RFC 5213, 5.3);
 - `home_admission` and `home_agent`: those of mobile nodes themselves (RFC 6275, 10.3);
+- `mobile_networks`: the prefixes behind them, if they are routers (RFC 3963, 6);
 - `database` and `bindings`: what it holds, for how long, and who hears of a change;
 - `visitors` and `upstream`: the network a node visits stands in for it at the home LM (draft, 6);
 - `queries`: "where is this prefix?" is answered (draft, 4.5 and 7);
