@@ -78,6 +78,19 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
             wanted.destroy(say)
 
 
+@pytest.fixture(scope="session")
+def five_networks(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab of five networks, with a node that mobility is declined to."""
+    if request.config.getoption("--machines") != "namespace":
+        pytest.skip("the topology five-networks has 14 machines, more than there is memory for")
+    wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-five", "namespace", "five-networks")
+    try:
+        wanted.make(print)
+        yield wanted
+    finally:
+        wanted.destroy(print)
+
+
 @pytest.fixture(scope="module")
 def cast(lab: Lab) -> Cast:
     """Who plays which part in the scenario of the lab's topology."""

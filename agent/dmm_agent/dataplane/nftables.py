@@ -212,15 +212,15 @@ def _access_rules(config: AgentConfig) -> list[str]:
         f"{withdrawn} meta l4proto != {{ tcp, icmpv6 }} {reject} icmpv6 type policy-fail",
         f"{withdrawn} icmpv6 type echo-request {reject} icmpv6 type policy-fail",
     ]
-    neighbours = (
-        f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} "
-        "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept"
-    )
+    neighbours = f"{strange} ip6 daddr {{ fe80::/10, ff00::/8 }} {_NEIGHBOURS} accept"
     drop = f"{strange} counter drop"
     if declined := _declined(config, "dport"):
         # A solicitation does not say for the sake of which flow it is; the flow's packet does.
         return [mark, f"{strange} {declined} counter drop", neighbours, tell, *answers, drop]
     return [mark, tell, *answers, neighbours, drop]
+
+
+_NEIGHBOURS = "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }"
 
 
 def _declined(config: AgentConfig, side: str) -> str:
@@ -252,7 +252,8 @@ def _used_rules(config: AgentConfig) -> tuple[list[str], list[str]]:
 
     come, go = [f"iifname {links} {tell('saddr')}"], [f"oifname {links} {tell('daddr')}"]
     if declined := _declined(config, "dport"):
-        come.insert(0, f"iifname {links} {declined} return")
+        # What it solicits its router for may be such a flow.
+        come[:0] = [f"iifname {links} {each} return" for each in (declined, _NEIGHBOURS)]
         go.insert(0, f"oifname {links} {_declined(config, 'sport')} return")
     return come, go
 

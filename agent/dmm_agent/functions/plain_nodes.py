@@ -6,7 +6,7 @@ its sessions: the address of the link that it left is not renewed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.functions.attachments import LONGEST_ROUTER_LIFETIME_S
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 PREFERRED_INTERVALS, VALID_INTERVALS = 2, 6
 """A plain address lives for so many pauses between advertisements: a node that has moved shall use
 the new one soon, and know soon that the old one is no more."""
+MAX_LEFT = 16
+"""Most prefixes of links that a node left which are remembered as told to be of the past."""
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
 
@@ -55,6 +57,8 @@ class PlainNode:
     link_local: IPv6Address
     prefix: IPv6Network
     unanswered_probes: int = 0
+    left: dict[IPv6Network, float] = field(default_factory=dict)
+    """When it was told last that a prefix is of a link that it left."""
 
 
 class PlainNodes:
@@ -85,7 +89,7 @@ class PlainNodes:
             case Attached():
                 yield from self._attached(event, now)
             case Observed(link, _, source):
-                yield from self._observed(self._nodes[link], source)
+                yield from self._observed(self._nodes[link], source, now)
             case ProbeAnswered(link):
                 self._nodes[link].unanswered_probes = 0
             case TimerFired(_, (_, str() as link)):
@@ -133,11 +137,21 @@ class PlainNodes:
             yield Record("detached", {"link": link, "mn_id": gone.mn_id})
             yield Remove(Delivery(gone.prefix, link, gone.link_local))
 
-    def _observed(self, here: PlainNode, source: IPv6Address) -> Iterator[Effect]:
-        """It still uses the address of a link that it left: no new session shall."""
-        owner = self._context.directory.owner_of(source)
-        if owner is not None and owner.plain is not None and source in owner.plain:
-            yield self._advertisement(here, AdvertisedPrefix(hnp_of(source), 0, 0))
+    def _observed(self, here: PlainNode, source: IPv6Address, now: float) -> Iterator[Effect]:
+        """It still uses the address of a link that it left: no new session shall.
+
+        It is told so once in a while only: what is left of a valid lifetime below two hours stays
+        (RFC 4862, 5.5.3), and Linux counts it in whole seconds from the last advertisement, so that
+        many of them would keep the address for ever.
+        """
+        owner, prefix = self._context.directory.owner_of(source), hnp_of(source)
+        if owner is None or owner.plain is None or source not in owner.plain:
+            return
+        if now >= here.left.get(prefix, 0.0) + self._interval_s:
+            if len(here.left) >= MAX_LEFT:
+                here.left.clear()
+            here.left[prefix] = now
+            yield self._advertisement(here, AdvertisedPrefix(prefix, 0, 0))
 
     def _tick(self, link: str, now: float) -> Iterator[Effect]:
         here = self._nodes.get(link)

@@ -174,6 +174,24 @@ def test_packets_to_it_are_too_when_they_come_out_of_a_tunnel(lab: Lab, used: Ea
     assert {(str(s.source), s.destination) for s in used.heard} == {(CN, address)}
 
 
+def test_packets_of_declined_flows_are_not_whichever_way_they_go(lab: Lab) -> None:
+    flows = [{"protocol": "udp", "port": 53}]
+    ar1 = Router("ar1", Interception.BROUGHT_ALONG, declined_flows=flows)
+    ar1.install(Delivery(HNP3, "mn", MN_LL))
+    lab.attach("ar1")
+    ear = Ear("ar1", USED_GROUP)
+    mn, cn = lab.udp("mn", lab.give_address(HNP3)), lab.udp("cn", CN, 53)
+    Router("gw1").install(BindingRoute(HNP3, IPv6Address(ADDRESS["ar1"])))
+    ip("core", f"route add {HNP3} via 2001:db8:1:1::2")
+
+    mn.sendto(b"query", (CN, 53))
+    assert goes(cn, mn)
+    assert not ear.hears(1, deadline_s=0.3)
+    mn.sendto(b"of another", (CN, 9))
+    assert ear.hears(1)
+    ear.nflog.close()
+
+
 def test_the_present_networks_own_prefixes_are_not(lab: Lab, used: Ear) -> None:
     mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
 

@@ -109,6 +109,12 @@ def test_the_address_of_a_link_that_it_left_is_deprecated_when_it_is_used(ar: Ar
     assert not all_of(ar(Observed("mn1", "02:00:00:00:00:99", ELSEWHERE[5])), Advertise)
 
 
+def test_it_is_not_told_so_with_every_packet_or_linux_would_keep_the_address(ar: Ar) -> None:
+    ar.attach()
+    told = [all_of(ar(Observed("mn1", MN1_MAC, ELSEWHERE[5]), 0.1), Advertise) for _ in range(60)]
+    assert [len(each) for each in told].count(1) == 2
+
+
 def test_a_link_without_a_plain_prefix_is_said() -> None:
     ar = Ar()
     bare = ar.node.functions["proxy"].context.plain_prefixes
