@@ -10,15 +10,16 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dmm_agent.attachment import icmpv6, packet_filter
-from dmm_agent.functions.events import Attached, Detached, ProbeAnswered
+from dmm_agent.attachment import icmpv6, mobility_header, packet_filter
+from dmm_agent.functions.events import Attached, Detached, HeardOnLink, ProbeAnswered
+from dmm_agent.wire import EncodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from ipaddress import IPv6Address
 
     from dmm_agent.attachment.links import Link
-    from dmm_agent.functions.effects import Advertise, Probe
+    from dmm_agent.functions.effects import Advertise, Probe, SendOnLink
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class AccessLinks:
         except OSError as error:
             log.warning("cannot hear all groups", extra={"fields": _fields(link.name, error)})
 
-    def read(self) -> Iterator[Attached | Detached | ProbeAnswered]:
+    def read(self) -> Iterator[Attached | Detached | ProbeAnswered | HeardOnLink]:
         """What was heard since; malformed packets are counted by link."""
         for _ in range(READ_AT_ONCE):
             try:
@@ -185,7 +186,10 @@ class AccessLinks:
             name, link_layer = sender[0], sender[4].hex(":")
             if name in self._links:
                 yield from self.look(name)
-                yield from self._heard(name, link_layer, packet)
+                if mobility_header.is_mobility_header(packet):
+                    yield from self._told(name, link_layer, packet)
+                else:
+                    yield from self._heard(name, link_layer, packet)
 
     def _heard(
         self, name: str, link_layer: str, packet: bytes
@@ -210,6 +214,20 @@ class AccessLinks:
             access.questions_left = 0
             if self._is_news(access, link_layer, link_local, solicited=solicited):
                 yield Attached(name, link_layer, link_local, solicited)
+
+    def _told(self, name: str, link_layer: str, packet: bytes) -> Iterator[Attached | HeardOnLink]:
+        """Whoever says something is there: that comes first."""
+        try:
+            source, message = mobility_header.parse(packet)
+        except icmpv6.MalformedError:
+            self.malformed[name] += 1
+            return
+        access = self._links[name]
+        access.learn(source, link_layer)
+        access.questions_left = 0
+        if self._is_news(access, link_layer, source, solicited=False):
+            yield Attached(name, link_layer, source, solicited=False)
+        yield HeardOnLink(name, link_layer, source, message)
 
     def _is_news(
         self, access: _AccessLink, link_layer: str, link_local: IPv6Address, *, solicited: bool
@@ -237,6 +255,14 @@ class AccessLinks:
         if effect.link_local == icmpv6.ALL_NODES:
             return self._send(effect.link, icmpv6.listener_query(), effect.link_local)
         packet = icmpv6.neighbor_solicitation(effect.link_local)
+        return self._send(effect.link, packet, effect.link_local)
+
+    def send_on_link(self, effect: SendOnLink) -> str | None:
+        """Send a message to a node; returns why it did not go out, if it did not."""
+        try:
+            packet = mobility_header.packet_to(effect.link_local, effect.message)
+        except EncodeError as error:
+            return str(error)
         return self._send(effect.link, packet, effect.link_local)
 
     def _send(self, name: str, packet: bytes, destination: IPv6Address) -> str | None:

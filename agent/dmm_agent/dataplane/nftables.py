@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
+from dmm_agent.attachment.icmpv6 import ROUTER_LINK_LOCAL
 from dmm_agent.dataplane import rewriting
 from dmm_agent.dataplane.layout import (
     IP_PROTOCOL_IPV6,
@@ -79,7 +80,7 @@ def ruleset(
     if rewrites:
         rules += rewriting.prerouting(config)
     if config.access_links:
-        rules += _access_rules(config)
+        rules += [_link_messages(config), *_access_rules(config)]
     if Interception.HELD in intercepts:
         rules += _held_rules(config, intercepts)
     for interception, its_rules in _INTERCEPTING.items():
@@ -189,6 +190,12 @@ def _trust_rules(config: AgentConfig) -> list[str]:
         f"{tunnelled} {_PLAIN} meta mark set ip6 saddr map {marks}",
         f"{tunnelled} meta mark and {MARK_MASK:#x} != {MARK_TUNNELLED:#x} counter drop",
     ]
+
+
+def _link_messages(config: AgentConfig) -> str:
+    """The agent has read them (packet sockets come first); the kernel would say that nobody has."""
+    links = _elements(f'"{link}"' for link in config.access_links)
+    return f"iifname {links} ip6 daddr {ROUTER_LINK_LOCAL} meta l4proto {MOBILITY_HEADER} drop"
 
 
 def _access_rules(config: AgentConfig) -> list[str]:

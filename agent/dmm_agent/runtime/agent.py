@@ -166,6 +166,7 @@ class Agent:
             clock=self._clock,
             journal=self._journal,
             counters=self._counters,
+            neighbours=access,
             holder=hold,
             home_messenger=home,
             memory=store,

@@ -368,6 +368,7 @@ class Executor:
     def _send_on_link(self, effect: SendOnLink) -> str | None:
         if self._neighbours is None:
             return f"{effect.link} is not a link to mobile nodes or their routers"
+        self._counters.count("sent_on_link", type(effect.message).__name__)
         return self._neighbours.send_on_link(effect)
 
     def _report(self, what: str, problem: str | None) -> None:

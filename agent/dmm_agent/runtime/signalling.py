@@ -8,6 +8,7 @@ import time
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from dmm_agent.attachment.mobility_header import NETWORK_CONTROL
 from dmm_agent.wire import (
     NEXT_HEADER,
     BindingError,
@@ -30,9 +31,6 @@ log = logging.getLogger(__name__)
 LARGEST_MESSAGE = 1 << 16
 READ_AT_ONCE = 64
 """Most messages taken in one go, so that a flood leaves the agent time for the rest."""
-
-NETWORK_CONTROL = 48 << 2
-"""Traffic class CS6, as routing protocols use it (RFC 4594, 3.2)."""
 
 UNSPECIFIED = IPv6Address("::")
 

@@ -148,6 +148,8 @@ def _plausible(payload: bytes) -> bytes:
         (ip(GLOBAL, ROUTER) / inet6.IPv6ExtHdrDestOpt() / inet6.ICMPv6ND_RS(), False),
         (ip(GLOBAL, ROUTER) / UDP() / bytes([133] * 40), False),
         (ip(GLOBAL, ROUTER) / TCP(), False),
+        (ip(MN, ROUTER) / inet6.MIP6MH_BRR(), True),
+        (ip(GLOBAL, GLOBAL) / inet6.MIP6MH_BRR(), False),
     ],
 )
 def test_the_socket_filter_passes_signs_of_a_node_and_nothing_else(
