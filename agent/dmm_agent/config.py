@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCATOR_LENGTH = 32
+UNSPECIFIED = IPv6Address("::")
 
 DataPlane = Literal["seg6", "ip6tnl"]
 """How a host tunnels: by segment routing attached to routes, or by a tunnel device."""
@@ -197,8 +198,10 @@ class AgentConfig(_Strict):
     version: Literal[1] = Field(1, alias="schema")
     host: str
     network: str
-    address: IPv6Address
-    """Signalling address and tunnel endpoint, on the loopback interface."""
+    address: IPv6Address = UNSPECIFIED
+    """Signalling address and tunnel endpoint, on the loopback interface; a mobile node has none."""
+    radio: InterfaceName | None = None
+    """At a mobile node: the interface by which it attaches."""
     dataplane: DataPlane = "seg6"
     uplinks: tuple[InterfaceName, ...] = ()
     """Interfaces towards the rest of the world."""
@@ -212,6 +215,14 @@ class AgentConfig(_Strict):
     mobile_nodes: MobileNodePolicy = MobileNodePolicy()
     functions: dict[str, dict[str, Any]]
     """Options of each function on this host, by the function's entry-point name."""
+
+    @model_validator(mode="after")
+    def _is_router_or_mobile_node(self) -> Self:
+        if (self.address == UNSPECIFIED) == (self.radio is None):
+            raise ValueError("expected either an address (of a router) or a radio (mobile node)")
+        if self.radio is not None and (self.uplinks or self.access_links or self.home_block):
+            raise ValueError("expected no uplinks, access_links or home_block beside a radio")
+        return self
 
 
 def describe(error: ValidationError, source: str) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.effects import ACCESS_ROUTER_LINK_LOCAL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmm_agent.functions.effects import AdvertisedPrefix
 
-ROUTER_LINK_LOCAL = IPv6Address("fe80::200:5eff:fe00:5213")
+ROUTER_LINK_LOCAL = ACCESS_ROUTER_LINK_LOCAL
 ROUTER_LINK_LAYER = bytes.fromhex("00005e005213")
 """What every access router shows on every access link (RFC 6543, section 4)."""
 

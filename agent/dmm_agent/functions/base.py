@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,7 +44,7 @@ class Context:
     host: str
     network: str
     address: IPv6Address
-    """This host's signalling address and tunnel endpoint."""
+    """This host's signalling address and tunnel endpoint; `::` at a mobile node."""
     access_links: tuple[str, ...]
     home_block: IPv6Network | None
     """At an access router: the prefixes that plain routing brings here."""
@@ -55,6 +55,8 @@ class Context:
     """The functions on this host by name, for the ones listed in `requires`."""
     plain_prefixes: Mapping[str, IPv6Network] = field(default_factory=dict)
     """At an access router: the plain prefix of each access link."""
+    radio: str | None = None
+    """At a mobile node: the interface by which it attaches."""
 
 
 class Function(abc.ABC, Generic[OptionsT]):
@@ -70,6 +72,10 @@ class Function(abc.ABC, Generic[OptionsT]):
     """Functions that must run on the same host; they are made before this one."""
     remembers: ClassVar[bool] = False
     """Whether it asks for `Remember`, so that its host needs a store."""
+    runs_on: ClassVar[Literal["router", "mobile_node"]] = "router"
+    """What kind of host it is for: one with an address of its own, or one with a radio."""
+    steers: ClassVar[bool] = True
+    """Whether it has routes installed; a host where none does needs no data plane."""
 
     def __init__(self, context: Context, options: OptionsT) -> None:
         self.context = context

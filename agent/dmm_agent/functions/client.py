@@ -74,6 +74,7 @@ class Client(Function[ClientOptions]):
 
     name: ClassVar[str] = "client"
     options_class: ClassVar[type[Options]] = ClientOptions
+    runs_on: ClassVar[Literal["router", "mobile_node"]] = "mobile_node"
 
     def __init__(self, context: Context, options: ClientOptions) -> None:
         super().__init__(context, options)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
-    from ipaddress import IPv6Address, IPv6Network
+    from ipaddress import IPv6Network
 
     from dmm_agent.functions.events import Note
     from dmm_agent.wire import Message
+
+
+ACCESS_ROUTER_LINK_LOCAL = IPv6Address("fe80::200:5eff:fe00:5213")
+"""What every access router shows on every access link (RFC 6543, section 4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class HeardOnLink:
 
     link: str
     link_layer: str
-    """The sender's MAC address, lower case, colon separated."""
+    """The sender's MAC address, lower case, colon separated; empty at a mobile node."""
     source: IPv6Address
     """The sender's link-local address."""
     message: Message

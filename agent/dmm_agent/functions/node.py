@@ -64,6 +64,11 @@ class Node:
         """Whether some function wants things kept on disk."""
         return any(f.remembers for f in self.functions.values())
 
+    @property
+    def steers(self) -> bool:
+        """Whether some function has routes installed; a host without any may have had some."""
+        return not self.functions or any(f.steers for f in self.functions.values())
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Give one outside event to the functions and return the effects for the world outside.
 
@@ -122,6 +127,7 @@ def build_node(
         host=config.host,
         network=config.network,
         address=config.address,
+        radio=config.radio,
         access_links=config.access_links,
         home_block=config.home_block,
         directory=config.directory,
@@ -148,6 +154,9 @@ def _in_order(config: AgentConfig, classes: Mapping[str, type[Function[Any]]]) -
         if name not in classes:
             known = ", ".join(sorted(classes))
             raise ConfigError(f"{where}: no such function; known are {known}")
+        kind = "router" if config.radio is None else "mobile_node"
+        if classes[name].runs_on != kind:
+            raise ConfigError(f"{where}: does not run on a {kind.replace('_', ' ')}")
         needed[name] = classes[name].requires
         if missing := sorted(needed[name] - config.functions.keys()):
             raise ConfigError(f"{where}: needs {', '.join(missing)} on the same host")

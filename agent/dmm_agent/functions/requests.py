@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.effects import CancelTimer, Effect, Send, SetTimer
+from dmm_agent.functions.effects import CancelTimer, Effect, Send, SendOnLink, SetTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -38,6 +38,7 @@ class _Request:
     wait_s: float
     source: IPv6Address | None
     home_source: IPv6Address | None
+    link: str | None
 
 
 class Requests:
@@ -64,6 +65,7 @@ class Requests:
         *,
         source: IPv6Address | None = None,
         home_source: IPv6Address | None = None,
+        link: str | None = None,
     ) -> Iterator[Effect]:
         """Send the first copy; `make(attempt, now)` builds each copy, `attempt` counting from 0.
 
@@ -76,11 +78,12 @@ class Requests:
             now: Seconds since 1970.
             source: As in `Send`.
             home_source: As in `Send`.
+            link: Where the destination is a neighbour, if it is one.
         """
         if key not in self._open and len(self._open) >= self._limit:
             yield from self.finish(next(iter(self._open)))
         self._open[key] = request = _Request(
-            destination, make, patience, 0, patience.first_wait_s, source, home_source
+            destination, make, patience, 0, patience.first_wait_s, source, home_source, link
         )
         yield from self._send(key, request, now)
 
@@ -111,5 +114,8 @@ class Requests:
 
     def _send(self, key: Hashable, request: _Request, now: float) -> Iterator[Effect]:
         message = request.make(request.attempt, now)
-        yield Send(request.destination, message, request.source, request.home_source)
+        if request.link is None:
+            yield Send(request.destination, message, request.source, request.home_source)
+        else:
+            yield SendOnLink(request.link, request.destination, message)
         yield SetTimer(self._owner, ("request", key), now + request.wait_s)

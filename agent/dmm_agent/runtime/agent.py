@@ -35,10 +35,13 @@ from dmm_agent.runtime.executor import Executor
 from dmm_agent.runtime.hold_device import HoldDevice
 from dmm_agent.runtime.home_signalling import HomeSignalling
 from dmm_agent.runtime.journal import Journal
+from dmm_agent.runtime.mobile_node import MobileNode
+from dmm_agent.runtime.no_data_plane import NoDataPlane
 from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
 from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
+from dmm_agent.sockets.monitor import LOOK_EVERY_S
 from dmm_agent.store.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -49,11 +52,11 @@ if TYPE_CHECKING:
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.nflog import Sample
     from dmm_agent.functions.events import Event
-    from dmm_agent.runtime.executor import Functions
+    from dmm_agent.runtime.executor import DataPlane, Functions
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_TABLES = ("leases", "bindings", "cache", "attachments")
+SNAPSHOT_TABLES = ("leases", "bindings", "cache", "attachments", "sessions")
 ETHERNET_MTU = 1500
 CLOCK_TOLERANCE_S = 1.0
 """A host's clock that is set back by less, as it is kept right, is nothing to tell of."""
@@ -145,14 +148,8 @@ class Agent:
         netlink = self._keep(stack, Netlink())
         home = self._open_home_signalling(stack)
         hold = self._open_hold_device(stack)
-        self._forwarding = bring_up(
-            self._config,
-            netlink,
-            self._functions.intercepts,
-            hold.index if hold else 0,
-            rewrites=self._functions.rewrites,
-            home_addresses=self._functions.takes_home_addresses,
-        )
+        self._forwarding = self._open_data_plane(netlink, hold)
+        self._mobile_node = mobile_node = self._open_mobile_node(stack, netlink)
         self._access = access = self._open_access(stack, netlink)
         recorder = None
         if self._record_path is not None:
@@ -166,7 +163,7 @@ class Agent:
             clock=self._clock,
             journal=self._journal,
             counters=self._counters,
-            neighbours=access,
+            neighbours=mobile_node.neighbour if mobile_node else access,
             holder=hold,
             home_messenger=home,
             memory=store,
@@ -179,6 +176,8 @@ class Agent:
             self._watch(stack, home, lambda: self._receive_at_home(home))
         self._open_error_relay(stack)
         self._open_samples(stack, access)
+        if mobile_node is not None:
+            self._watch_mobile_node(stack, mobile_node)
         if access is not None:
             self._watch(stack, access, lambda: self._hear(access))
             monitor = self._keep(stack, LinkMonitor())
@@ -216,6 +215,29 @@ class Agent:
             return None
         return self._keep(stack, HomeSignalling(self._config.address, self._counters))
 
+    def _open_data_plane(self, netlink: Netlink, hold: HoldDevice | None) -> DataPlane:
+        if not self._functions.steers:
+            return NoDataPlane()
+        return bring_up(
+            self._config,
+            netlink,
+            self._functions.intercepts,
+            hold.index if hold else 0,
+            rewrites=self._functions.rewrites,
+            home_addresses=self._functions.takes_home_addresses,
+        )
+
+    def _open_mobile_node(self, stack: ExitStack, netlink: Netlink) -> MobileNode | None:
+        radio = self._config.radio
+        if radio is None:
+            return None
+        return self._keep(stack, MobileNode(radio, (), netlink, self._clock, self._counters))
+
+    def _watch_mobile_node(self, stack: ExitStack, node: MobileNode) -> None:
+        self._watch(stack, node.radio, lambda: self._executor.handle_all(node.radio_changed()))
+        self._watch(stack, node.neighbour, lambda: self._executor.handle_all(node.neighbour.read()))
+        self._watch(stack, node.sockets, lambda: self._executor.handle_all(node.sockets_ended()))
+
     def _open_access(self, stack: ExitStack, netlink: Netlink) -> AccessLinks | None:
         if not self._config.access_links:
             return None
@@ -235,7 +257,7 @@ class Agent:
         return self._keep(stack, HoldDevice(limits, self._counters)) if limits else None
 
     def _open_error_relay(self, stack: ExitStack) -> None:
-        if not TUNNELS[self._config.dataplane].tells_senders:
+        if self._functions.steers and not TUNNELS[self._config.dataplane].tells_senders:
             config = self._config
             relay = ErrorRelay(config.address, config.directory, self._counters)
             self._watch(stack, self._keep(stack, relay), relay.pass_on)
@@ -256,6 +278,9 @@ class Agent:
         self._restore()
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
+        if self._mobile_node is not None:
+            self._executor.handle_all(self._mobile_node.begin())
+            self._look_at_sockets_later(self._mobile_node)
         self._arm()
 
     def _restore(self) -> None:
@@ -278,6 +303,14 @@ class Agent:
 
     def _receive_at_home(self, signalling: HomeSignalling) -> None:
         self._executor.handle_all(signalling.read())
+
+    def _look_at_sockets_later(self, node: MobileNode) -> None:
+        def look() -> None:
+            self._executor.handle_all(node.sockets_looked_at())
+            self._arm()
+            self._look_at_sockets_later(node)
+
+        asyncio.get_running_loop().call_later(LOOK_EVERY_S, look)
 
     def _hear(self, access: AccessLinks) -> None:
         self._executor.handle_all(access.read())
@@ -390,6 +423,7 @@ class Agent:
             "started_at_s": self._clock.started_at,
             "uptime_s": round(self._clock.uptime_s(), 3),
             "timers": len(self._timers),
+            "radio": {} if self._mobile_node is None else self._mobile_node.states(),
             "access_links": {} if self._access is None else self._access.states(),
             "entries": {name: len(tables.get(name, [])) for name in SNAPSHOT_TABLES},
             # Cached answers that send packets elsewhere than plain routing would.

@@ -23,6 +23,7 @@ TABLES = {
     "bindings": "where the prefixes in this location database are reached",
     "cache": "locations learned from other networks",
     "attachments": "mobile nodes on the access links",
+    "sessions": "prefixes that sessions of this mobile node use, as its access router is told",
     "routes": "the agent's forwarding state, read from the kernel",
     "counters": "what the agent has counted since it started",
 }

@@ -67,6 +67,10 @@ class Functions(Protocol):
     def remembers(self) -> bool:
         """Whether they want things kept on disk."""
 
+    @property
+    def steers(self) -> bool:
+        """Whether they have routes installed."""
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take an event, return effects for the outside."""
 

@@ -12,10 +12,11 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from dmm_agent.attachment.mobility_header import NETWORK_CONTROL
 from dmm_agent.dataplane.nflog import IPV6_HEADER_BYTES, Nflog
 from dmm_agent.dataplane.nftables import HOME_ADDRESS_GROUP
 from dmm_agent.functions.events import Received
-from dmm_agent.runtime.signalling import LARGEST_MESSAGE, NETWORK_CONTROL
+from dmm_agent.runtime.signalling import LARGEST_MESSAGE
 from dmm_agent.wire import (
     DecodeError,
     EncodeError,

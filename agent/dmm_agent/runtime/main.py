@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.check:
         print(f"{options.config}: good: {config.host} runs {', '.join(sorted(config.functions))}")
         return 0
-    return _need_capabilities() or _serve(options, config, node)
+    return _need_capabilities(steers=node.steers) or _serve(options, config, node)
 
 
 def _require_own_network(config: AgentConfig, source: Path) -> None:
@@ -157,17 +157,21 @@ def _flush(socket_path: Path) -> int:
     return 0
 
 
-def _need_capabilities() -> int:
-    """0, or the exit status if the process may not configure the network."""
+def _need_capabilities(*, steers: bool = True) -> int:
+    """0, or the exit status if the process may not do what it has to.
+
+    Whoever steers no packets need not configure the network.
+    """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
     bits = int(effective.split()[1], 16)
-    missing = [name for name, bit in CAPABILITIES.items() if not bits >> bit & 1]
+    needed = CAPABILITIES if steers else {"NET_RAW": CAPABILITIES["NET_RAW"]}
+    missing = [name for name, bit in needed.items() if not bits >> bit & 1]
     if not missing:
         return 0
     return _fail(
-        f"run it as root: it needs {' and '.join(missing)} to configure forwarding and to open "
-        "raw sockets",
+        f"run it as root: it needs {' and '.join(missing)} to "
+        f"{'configure forwarding and to ' if steers else ''}open raw sockets",
         EXIT_PERMISSION,
     )
 

@@ -133,6 +133,8 @@ class Signalling:
                 log.warning("cannot receive", extra={"fields": {"reason": str(error)}})
                 return
             source = IPv6Address(sender[0].partition("%")[0])
+            if source.is_link_local and self._address == UNSPECIFIED:
+                continue  # for whoever listens to the link
             message = self._decode(source, octets)
             if message is not None:
                 yield source, message

@@ -8,6 +8,7 @@ from dmm_agent.config import AgentConfig
 from dmm_testbed.topology.functions import InstalledFunctions
 from dmm_testbed.topology.model import InterfaceKind, Role
 from dmm_testbed.topology.placement import data_plane, options_for, rewrites, servers
+from dmm_testbed.topology.plain import RADIO_BRIDGE
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Network
@@ -39,22 +40,15 @@ def agent_config(
     placed = profile.on(machine)
     if not placed:
         return None
+    own = _mobile_node if machine.role is Role.MOBILE_NODE else _router
     config = AgentConfig.model_validate(
         {
             "schema": 1,
             "host": machine.name,
             "network": machine.network.name,
-            "address": machine.loopback,
+            **own(topology, machine),
             "dataplane": data_plane(profile, machine),
-            "uplinks": _uplinks(machine),
-            "access_links": _names(machine, InterfaceKind.ACCESS),
-            "home_block": machine.block if machine.role is Role.ACCESS_ROUTER else None,
             "directory": {"networks": directory(topology, profile)},
-            "plain_prefixes": _plain_prefixes(machine),
-            "mobile_nodes": {
-                "nodes": _mobile_nodes(topology),
-                "declined_flows": [flow.model_dump() for flow in topology.declined_flows],
-            },
             "functions": {
                 name: options_for(topology, profile, machine, name, known[name].options_class)
                 for name in placed
@@ -62,6 +56,29 @@ def agent_config(
         }
     )
     return config.model_dump(mode="json", by_alias=True)
+
+
+def _router(topology: Topology, machine: Machine) -> dict[str, Any]:
+    """What only routers are told."""
+    return {
+        "address": machine.loopback,
+        "uplinks": _uplinks(machine),
+        "access_links": _names(machine, InterfaceKind.ACCESS),
+        "home_block": machine.block if machine.role is Role.ACCESS_ROUTER else None,
+        "plain_prefixes": _plain_prefixes(machine),
+        "mobile_nodes": _policy(topology, _mobile_nodes(topology)),
+    }
+
+
+def _mobile_node(topology: Topology, machine: Machine) -> dict[str, Any]:
+    """What only mobile nodes are told; of others they know nothing."""
+    own = [n for n in _mobile_nodes(topology) if machine.mobile and n["id"] == machine.mobile.id]
+    return {"radio": RADIO_BRIDGE, "mobile_nodes": _policy(topology, own)}
+
+
+def _policy(topology: Topology, nodes: list[dict[str, str]]) -> dict[str, Any]:
+    declined = [flow.model_dump() for flow in topology.declined_flows]
+    return {"nodes": nodes, "declined_flows": declined}
 
 
 def directory(topology: Topology, profile: Profile) -> list[dict[str, Any]]:

@@ -43,8 +43,8 @@ def data_plane(profile: Profile, machine: Machine) -> DataPlane:
 
 
 def data_planes(topology: Topology, profile: Profile) -> frozenset[DataPlane]:
-    """The ways to tunnel that are needed somewhere."""
-    agents = (m for m in topology.machines.values() if profile.on(m))
+    """The ways to tunnel that routers need somewhere."""
+    agents = (m for m in topology.machines.values() if m.role.routes and profile.on(m))
     return frozenset(data_plane(profile, machine) for machine in agents)
 
 

@@ -22,8 +22,8 @@ from dmm_testbed.topology.yamlfile import StrictModel, read_model
 if TYPE_CHECKING:
     from dmm_testbed.topology.model import Machine
 
-PlacedRole = Literal["router", "gateway", "access_router", "anchor"]
-"""Roles whose hosts have an address for signalling and tunnels, so that functions can be there."""
+PlacedRole = Literal["router", "gateway", "access_router", "anchor", "mobile_node"]
+"""Roles on whose hosts functions can be."""
 
 
 class Profile(StrictModel):

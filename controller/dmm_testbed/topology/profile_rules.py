@@ -34,6 +34,7 @@ def profile_mistakes(topology: Topology, profile: Profile, functions: Functions)
         return unknown
     rules = (
         _hosts(topology, profile),
+        _right_hosts(profile, functions),
         _requirements(topology, profile, functions),
         _option_owners(profile, functions),
         _function_sections(profile, functions),
@@ -75,6 +76,21 @@ def _hosts(topology: Topology, profile: Profile) -> Iterator[str]:
                 f"placement.{role}: topology {topology.name} has no host of that role; its roles "
                 f"are {listed(roles)}"
             )
+
+
+def _right_hosts(profile: Profile, functions: Functions) -> Iterator[str]:
+    for role, names in profile.placement.items():
+        kind = "mobile_node" if role == "mobile_node" else "router"
+        fit = sorted(name for name, function in functions.items() if function.runs_on == kind)
+        for name in names:
+            if name not in fit:
+                yield (
+                    f"placement.{role}: {name} does not run on {_KINDS[kind]}; functions that do "
+                    f"are {listed(fit)}"
+                )
+
+
+_KINDS = {"router": "routers", "mobile_node": "mobile nodes"}
 
 
 def _requirements(topology: Topology, profile: Profile, functions: Functions) -> Iterator[str]:

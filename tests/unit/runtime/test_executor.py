@@ -62,6 +62,7 @@ class World:
     rewrites = False
     takes_home_addresses = False
     remembers = True
+    steers = True
 
     def __init__(self, answer: Callable[[Event], list[Effect]]) -> None:
         self.answer = answer

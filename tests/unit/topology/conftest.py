@@ -76,10 +76,20 @@ class Proxy(_Idle):
     options_class = ProxyOptions
 
 
+class SessionsOptions(Options):
+    report_interval_s: float = 3.0
+
+
+class Sessions(_Idle):
+    name = "sessions"
+    options_class = SessionsOptions
+    runs_on: ClassVar[Literal["router", "mobile_node"]] = "mobile_node"
+
+
 @pytest.fixture(scope="session")
 def functions() -> dict[str, type[Function[Any]]]:
     """The functions that are installed in these tests."""
-    return {f.name: f for f in (Allocator, LocationManager, MobilityRouter, Proxy)}
+    return {f.name: f for f in (Allocator, LocationManager, MobilityRouter, Proxy, Sessions)}
 
 
 @pytest.fixture

@@ -297,3 +297,36 @@ def test_a_function_that_cannot_be_loaded_is_named(
 
     with pytest.raises(InputError, match=r"broken:Beacon cannot be loaded: No module"):
         InstalledFunctions()["broken"]
+
+
+SIGNALLED = """
+name: signalled
+description: mobile nodes report their sessions
+placement:
+  gateway: [allocator, lm, mr]
+  access_router: [proxy]
+  mobile_node: [sessions]
+options: {report_interval_s: 2}
+"""
+
+
+def test_a_mobile_node_has_a_radio_where_routers_have_an_address(
+    inventory: Path, functions: Functions, tmp_path: Path
+) -> None:
+    profile = tmp_path / "signalled.yml"
+    profile.write_text(SIGNALLED, encoding="utf-8")
+    pair = load_checked(inventory / "three-networks.yml", profile, functions)
+
+    config = parsed(pair, "mn11", functions, tmp_path / "agent.yml")
+
+    assert (config.radio, config.address) == ("radio0", IPv6Address("::"))
+    assert (config.uplinks, config.access_links, config.home_block) == ((), (), None)
+    assert [node.id for node in config.mobile_nodes.nodes] == ["mn11@dmm.example"]
+    assert config.functions == {"sessions": {"report_interval_s": 2}}
+    assert parsed(pair, "gw1", functions, tmp_path / "gw1.yml").radio is None
+
+
+def test_a_mobile_node_on_which_nothing_is_placed_is_left_as_it_is(
+    distributed: tuple[Topology, Profile], functions: Functions
+) -> None:
+    assert agent_config(*distributed, "mn11", functions) is None

@@ -1,0 +1,157 @@
+"""Sessions at a mobile node: says to its access router which of its prefixes they use.
+
+So the network gives mobility support where a session needs it, as long as it needs it, and nowhere
+else (draft, 4.4 and 5; `session_discovery: signalled`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from dmm_agent.functions.base import Context, Function, Options
+from dmm_agent.functions.effects import (
+    ACCESS_ROUTER_LINK_LOCAL,
+    CancelTimer,
+    Effect,
+    Record,
+    SetTimer,
+)
+from dmm_agent.functions.events import (
+    Addressed,
+    Event,
+    HeardOnLink,
+    LinkUp,
+    SocketsInUse,
+    TimerFired,
+)
+from dmm_agent.functions.prefix import hnp_of
+from dmm_agent.functions.proxy_messages import MAX_PREFIXES
+from dmm_agent.functions.requests import Patience, Requests
+from dmm_agent.wire import (
+    HomeNetworkPrefix,
+    ReportStatus,
+    SessionReport,
+    SessionReportAcknowledgement,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from ipaddress import IPv6Address, IPv6Network
+
+REPORT_PATIENCE = Patience(attempts=8, first_wait_s=0.1, longest_wait_s=1.6)
+"""The access router is one hop away, and a copy that is lost in a handover delays sessions."""
+REPORT, REFRESH = "report", "refresh"
+
+
+class SessionsOptions(Options):
+    """Options of `sessions`."""
+
+    report_interval_s: float = Field(3.0, gt=0, le=3600, description="seconds, up to an hour")
+    """Pause between reports that say nothing new, while a session needs its prefix."""
+    reports_missed: int = Field(4, ge=2, le=100, description="a number from 2 to 100")
+    """A report holds for so many intervals: that many in a row may be lost."""
+
+
+class Sessions(Function[SessionsOptions]):
+    """Reports prefixes in use: at once when they change or the link does, then again and again."""
+
+    name: ClassVar[str] = "sessions"
+    options_class: ClassVar[type[Options]] = SessionsOptions
+    runs_on: ClassVar[Literal["router", "mobile_node"]] = "mobile_node"
+    steers: ClassVar[bool] = False
+
+    def __init__(self, context: Context, options: SessionsOptions) -> None:
+        super().__init__(context, options)
+        self._own: frozenset[IPv6Address] = frozenset()
+        self._in_use: frozenset[IPv6Address] = frozenset()
+        self._prefixes: tuple[IPv6Network, ...] = ()
+        """As reported last."""
+        self._acknowledged = True
+        self._sequence = context.random.randrange(0x10000)
+        self._requests = Requests(self.name)
+
+    def handle(self, event: Event, now: float) -> Iterable[Effect]:
+        """Follow the node's sockets, addresses and link, and what its access router says."""
+        match event:
+            case LinkUp():
+                yield from self._report(now)
+            case SocketsInUse(addresses):
+                self._in_use = addresses
+                yield from self._report_change(now)
+            case Addressed(addresses):
+                self._own = frozenset(own.address for own in addresses)
+                yield from self._report_change(now)
+                # A router was heard: it knows the node by now, if it did not before.
+                yield from self._requests.hurry(REPORT, now)
+            case HeardOnLink(_, _, source, SessionReportAcknowledgement() as answer):
+                if source == ACCESS_ROUTER_LINK_LOCAL:
+                    yield from self._answered(answer)
+            case TimerFired(_, ("request", key)):
+                yield from self._requests.again(key, now)
+            case TimerFired(_, "refresh"):
+                yield from self._report(now)
+            case _:
+                return
+
+    def _needed(self) -> tuple[IPv6Network, ...]:
+        """The node's mobile prefixes that sessions use, the same ones always in the same order."""
+        directory = self.context.directory
+        used = self._in_use & self._own
+        needed = {hnp_of(a) for a in used if directory.home_of(a) is not None}
+        return tuple(sorted(needed)[:MAX_PREFIXES])
+
+    def _report_change(self, now: float) -> Iterator[Effect]:
+        if self._needed() != self._prefixes:
+            yield from self._report(now)
+
+    def _report(self, now: float) -> Iterator[Effect]:
+        """Say it with a new number, until it is acknowledged."""
+        before, self._prefixes = self._prefixes, self._needed()
+        if before != self._prefixes:
+            yield Record("sessions_changed", {"prefixes": [str(p) for p in self._prefixes]})
+        self._sequence = (self._sequence + 1) % 0x10000
+        self._acknowledged = False
+        report = SessionReport(
+            self._sequence, self._lifetime_s, tuple(map(HomeNetworkPrefix, self._prefixes))
+        )
+        yield from self._requests.start(
+            REPORT,
+            ACCESS_ROUTER_LINK_LOCAL,
+            lambda _attempt, _now: report,
+            REPORT_PATIENCE,
+            now,
+            link=self.context.radio,
+        )
+        if self._prefixes:
+            yield SetTimer(self.name, REFRESH, now + self.options.report_interval_s)
+        else:
+            yield CancelTimer(self.name, REFRESH)
+
+    @property
+    def _lifetime_s(self) -> int:
+        return min(0xFFFF, math.ceil(self.options.report_interval_s * self.options.reports_missed))
+
+    def _answered(self, answer: SessionReportAcknowledgement) -> Iterator[Effect]:
+        if answer.sequence != self._sequence or answer.status is ReportStatus.NOT_ATTACHED:
+            return  # it is asked again until it knows the node
+        self._acknowledged = answer.status is ReportStatus.ACCEPTED
+        if not self._acknowledged:
+            yield Record("report_refused", {"status": answer.status.name.lower()})
+        yield from self._requests.finish(REPORT)
+
+    def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
+        """The prefixes that sessions use."""
+        del now
+        return {
+            "sessions": [
+                {
+                    "hnp": str(prefix),
+                    "addresses": [str(a) for a in sorted(self._in_use & self._own) if a in prefix],
+                    "acknowledged": self._acknowledged,
+                }
+                for prefix in self._prefixes
+            ]
+        }

@@ -1,0 +1,228 @@
+"""A mobile node says which prefixes its sessions use, at once and until it is heard."""
+
+from __future__ import annotations
+
+import math
+from ipaddress import IPv6Address, IPv6Network
+from random import Random
+from typing import Any
+
+from dmm_agent.config import AgentConfig
+from dmm_agent.functions.effects import ACCESS_ROUTER_LINK_LOCAL, CancelTimer, SendOnLink, SetTimer
+from dmm_agent.functions.events import (
+    Addressed,
+    Event,
+    HeardOnLink,
+    LinkUp,
+    OwnAddress,
+    SocketsInUse,
+    TimerFired,
+)
+from dmm_agent.functions.node import build_node
+from dmm_agent.functions.sessions import Sessions
+from dmm_agent.simulator.plan import make_plan
+from dmm_agent.wire import (
+    Heartbeat,
+    HeartbeatFlag,
+    HomeNetworkPrefix,
+    Message,
+    ReportStatus,
+    SessionReport,
+    SessionReportAcknowledgement,
+)
+
+HNP1, HNP3 = IPv6Network("2001:db8:1:8100::/64"), IPv6Network("2001:db8:3:8100::/64")
+PLAIN = IPv6Address("2001:db8:1:1::7")
+CONFIG = AgentConfig(
+    schema=1,
+    host="mn11",
+    network="net1",
+    radio="radio0",
+    directory=make_plan(3, 1, 1).directory,
+    functions={"sessions": {"report_interval_s": 3}},
+)
+
+
+class MobileNode:
+    """The function on a node whose clock stands at 1000 s."""
+
+    def __init__(self) -> None:
+        self.node = build_node(CONFIG, Random(1), {"sessions": Sessions})
+        self.timers: dict[Any, float] = {}
+        self.now = 1000.0
+
+    def handle(self, *events: Event) -> list[SessionReport]:
+        """The reports that go out."""
+        said: list[SessionReport] = []
+        for event in events:
+            for effect in self.node.handle(event, self.now):
+                match effect:
+                    case SendOnLink("radio0", to, SessionReport() as report):
+                        assert to == ACCESS_ROUTER_LINK_LOCAL
+                        said.append(report)
+                    case SetTimer(_, key, at_s):
+                        self.timers[key] = at_s
+                    case CancelTimer(_, key):
+                        self.timers.pop(key, None)
+                    case _:
+                        pass
+        return said
+
+    def fire(self, key: Any) -> list[SessionReport]:
+        self.now = self.timers.pop(key)
+        return self.handle(TimerFired("sessions", key))
+
+    def answer(
+        self,
+        to: SessionReport,
+        status: ReportStatus = ReportStatus.ACCEPTED,
+        source: IPv6Address = ACCESS_ROUTER_LINK_LOCAL,
+    ) -> None:
+        self.hear(SessionReportAcknowledgement(status, to.sequence), source)
+
+    def hear(self, message: Message, source: IPv6Address = ACCESS_ROUTER_LINK_LOCAL) -> None:
+        assert self.handle(HeardOnLink("radio0", "", source, message)) == []
+
+    def is_asking(self) -> bool:
+        return ("request", "report") in self.timers
+
+
+def addressed(*addresses: IPv6Address) -> Addressed:
+    return Addressed(tuple(OwnAddress(a, math.inf, math.inf) for a in addresses))
+
+
+def in_use(*addresses: IPv6Address) -> SocketsInUse:
+    return SocketsInUse(frozenset(addresses))
+
+
+def prefixes(report: SessionReport) -> list[IPv6Network]:
+    return [option.prefix for option in report.every(HomeNetworkPrefix)]
+
+
+def with_session() -> MobileNode:
+    """A node with a session of its first network, which the access router knows of."""
+    mn = MobileNode()
+    (report,) = mn.handle(addressed(HNP1[7]), in_use(HNP1[7]))
+    mn.answer(report)
+    return mn
+
+
+def test_a_session_that_begins_is_reported_at_once() -> None:
+    mn = MobileNode()
+    assert mn.handle(addressed(HNP1[7])) == []
+
+    (report,) = mn.handle(in_use(HNP1[7]))
+
+    assert prefixes(report) == [HNP1]
+    assert report.lifetime_s == 12
+
+
+def test_a_new_link_is_told_at_once_and_even_that_there_is_nothing() -> None:
+    mn = with_session()
+    (report,) = mn.handle(LinkUp("radio0"))
+    assert prefixes(report) == [HNP1]
+    mn.answer(report)
+
+    (empty,) = MobileNode().handle(LinkUp("radio0"))
+    assert prefixes(empty) == []
+
+
+def test_sessions_of_several_prefixes_are_one_report() -> None:
+    mn = with_session()
+
+    (report,) = mn.handle(addressed(HNP1[7], HNP3[7]), in_use(HNP3[7], HNP1[7], HNP1[8]))
+
+    assert prefixes(report) == [HNP1, HNP3]
+
+
+def test_only_the_nodes_own_mobile_addresses_count() -> None:
+    mn = MobileNode()
+
+    assert mn.handle(addressed(PLAIN), in_use(PLAIN, HNP3[7])) == []
+
+
+def test_an_address_that_has_ended_takes_its_sessions_with_it() -> None:
+    mn = with_session()
+
+    (report,) = mn.handle(addressed())
+
+    assert prefixes(report) == []
+
+
+def test_nothing_new_is_not_reported() -> None:
+    mn = with_session()
+
+    assert mn.handle(in_use(HNP1[7]), in_use(HNP1[7], HNP1[8]), addressed(HNP1[7])) == []
+
+
+def test_a_report_is_repeated_with_its_number_until_it_is_acknowledged() -> None:
+    mn = MobileNode()
+    (first,) = mn.handle(addressed(HNP1[7]), in_use(HNP1[7]))
+
+    assert mn.fire(("request", "report")) == [first]
+    assert mn.fire(("request", "report")) == [first]
+    mn.answer(first)
+
+    assert not mn.is_asking()
+
+
+def test_repeating_ends_though_nobody_answers() -> None:
+    mn = MobileNode()
+    mn.handle(LinkUp("radio0"))
+    copies = 1
+    while mn.is_asking():
+        copies += len(mn.fire(("request", "report")))
+
+    assert copies == 8
+
+
+def test_it_is_refreshed_with_a_new_number_while_sessions_last() -> None:
+    mn = with_session()
+    before = mn.now
+
+    (refresh,) = mn.fire("refresh")
+
+    assert mn.now == before + 3
+    assert prefixes(refresh) == [HNP1]
+    (ended,) = mn.handle(in_use())
+    assert ended.sequence == (refresh.sequence + 1) % 0x10000
+    assert prefixes(ended) == []
+    assert "refresh" not in mn.timers, "a node without sessions is quiet"
+
+
+def test_acknowledgements_of_others_or_of_older_reports_do_not_count() -> None:
+    mn = MobileNode()
+    (first,) = mn.handle(addressed(HNP1[7]), in_use(HNP1[7]))
+    (second,) = mn.handle(LinkUp("radio0"))
+
+    mn.answer(first)
+    mn.answer(second, source=IPv6Address("fe80::1"))
+    mn.hear(Heartbeat(second.sequence, HeartbeatFlag(0)))
+
+    assert mn.is_asking()
+
+
+def test_a_router_that_does_not_know_the_node_yet_is_told_again_when_it_has_been_heard() -> None:
+    mn = MobileNode()
+    (report,) = mn.handle(addressed(HNP1[7]), in_use(HNP1[7]))
+    mn.answer(report, ReportStatus.NOT_ATTACHED)
+    mn.fire(("request", "report"))
+
+    assert mn.handle(addressed(HNP1[7])) == [report]
+
+
+def test_a_router_that_takes_no_more_is_left_alone_until_there_is_something_new() -> None:
+    mn = MobileNode()
+    (report,) = mn.handle(addressed(HNP1[7]), in_use(HNP1[7]))
+
+    mn.answer(report, ReportStatus.TOO_MANY)
+
+    assert not mn.is_asking()
+    (row,) = mn.node.snapshot(mn.now)["sessions"]
+    assert row["acknowledged"] is False
+
+
+def test_what_is_reported_can_be_looked_at() -> None:
+    assert with_session().node.snapshot(0.0)["sessions"] == [
+        {"hnp": str(HNP1), "addresses": [str(HNP1[7])], "acknowledged": True}
+    ]
