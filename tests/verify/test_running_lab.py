@@ -170,7 +170,7 @@ def test_no_kernel_holds_a_route_or_rule_of_ours_that_nothing_explains(
     lab: RunningLab, holds: Holds
 ) -> None:
     def amiss(seen: Snapshot) -> Iterator[str]:
-        for machine in lab.agents:
+        for machine in lab.steering:
             view, config = seen.agents[machine.name], lab.config(machine.name)
             if view.trouble:
                 continue

@@ -53,6 +53,11 @@ class RunningLab:
         return [m for m in self.topology.machines.values() if self.profile.on(m)]
 
     @property
+    def steering(self) -> list[Machine]:
+        """Those of them that are routers, whose kernels have routes and rules of the agent."""
+        return [machine for machine in self.agents if machine.role.routes]
+
+    @property
     def mobile_nodes(self) -> tuple[Machine, ...]:
         """All of them, switched on or off."""
         return self.topology.with_role(Role.MOBILE_NODE)
