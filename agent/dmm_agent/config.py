@@ -113,6 +113,13 @@ class Directory(_Strict):
         """The network whose mobile pool holds the address or prefix, if any."""
         return _holder(self._pools, address)
 
+    def plain_of(self, address: IPv6Address) -> NetworkEntry | None:
+        """The network on whose access links the address is a node's, without mobility there."""
+        owner = self.owner_of(address)
+        if owner is None or owner.plain is None or address not in owner.plain:
+            return None
+        return owner
+
     def owner_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network that owns the address or prefix, fixed or mobile, if any."""
         return _holder(self._prefixes, address)

@@ -33,6 +33,7 @@ from dmm_agent.dataplane.rtnetlink import (
     route_dump_header,
     rule_dump_header,
 )
+from dmm_agent.dataplane.tunnels import DataplaneError
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
@@ -92,7 +93,7 @@ class Forwarding:
     def __init__(
         self,
         netlink: Netlink,
-        own_prefix: IPv6Network,
+        own_prefix: IPv6Network | None,
         steering: Steering,
         node_tunnels: NodeTunnels | None = None,
     ) -> None:
@@ -156,7 +157,7 @@ class Forwarding:
             self._adopted.pop((type(effect.route), effect.route.prefix), None)
             try:
                 requests += [(request, effect) for request in self._requests(effect)]
-            except (OSError, _NoTableLeftError) as error:
+            except (OSError, DataplaneError, _NoTableLeftError) as error:
                 failures.append(Failure(effect, str(error)))
         if problem := self._node_tunnels.apply(let_in):
             failures += [Failure(effect, problem) for effect in let_in]
@@ -208,8 +209,11 @@ class Forwarding:
         table = self._visitor_tables.get(route.endpoint)
         if table is None:
             table = self._visitor_tables[route.endpoint] = self._free_table()
-        yield put_route(KernelRoute(table, self._own_prefix, Pass()))
-        anywhere = self._steering.to_anywhere(route.endpoint)
+        if self._own_prefix is not None:
+            yield put_route(KernelRoute(table, self._own_prefix, Pass()))
+        if route.source is not None:
+            self._steering.tunnel.use_source(route.source)
+        anywhere = self._steering.to_anywhere(route.endpoint, route.source)
         yield put_route(KernelRoute(table, DEFAULT, anywhere))
         for prefix in self._steering.known:
             yield put_route(KernelRoute(table, prefix, self._steering.to(route.endpoint)))
@@ -229,7 +233,8 @@ class Forwarding:
         yield delete_rule(_visitor_rule(prefix, table))
         if all(visitor.endpoint != endpoint for visitor in self._visitors.values()):
             del self._visitor_tables[endpoint]
-            for leftover in (DEFAULT, self._own_prefix, *self._steering.known):
+            own = () if self._own_prefix is None else (self._own_prefix,)
+            for leftover in (DEFAULT, *own, *self._steering.known):
                 yield delete_route(table, leftover, DEFAULT_METRIC)
 
     def _free_table(self) -> int:

@@ -82,7 +82,8 @@ class Layout:
 
     rules: tuple[Rule, ...]
     routes: tuple[KernelRoute, ...]
-    own_prefix: IPv6Network
+    own_prefix: IPv6Network | None
+    """What belongs to this host's network; a mobile node has none."""
 
 
 def tunnel_mark(position: int) -> int:
@@ -108,6 +109,8 @@ def layout(
         hold_device: index of the interface by which packets leave to wait.
         entrance: index of the one by which they leave to be rewritten; 0: none do.
     """
+    if config.radio is not None:
+        return _mobile_node_layout(tunnel, tunnel_device)
     holds = Interception.HELD in intercepts
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
@@ -145,6 +148,15 @@ def layout(
             *(_own_locators(config, entrance) if entrance else ()),
         ),
         own_prefix=own.prefix,
+    )
+
+
+def _mobile_node_layout(tunnel: Tunnel, tunnel_device: int) -> Layout:
+    """A mobile node forwards nothing: it takes what its home agents tunnel to it (RFC 6275)."""
+    return Layout(
+        rules=(*tunnel.decapsulating_rules(None), Rule(RULE_LOCAL, table=TABLE_LOCAL)),
+        routes=tuple(tunnel.decapsulating_routes(None, tunnel_device)),
+        own_prefix=None,
     )
 
 

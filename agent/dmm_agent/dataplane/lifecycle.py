@@ -91,7 +91,8 @@ def bring_up(
         NetlinkError: the kernel does not answer.
     """
     tunnel = TUNNELS[config.dataplane]
-    if Path(CONF, "all", "forwarding").read_text().strip() == "0":
+    forwards = Path(CONF, "all", "forwarding").read_text().strip() != "0"
+    if config.radio is None and not forwards:
         log.warning("this host does not forward IPv6: set net.ipv6.conf.all.forwarding to 1")
     tunnel.open(config)
     device = _tunnel_device(netlink, tunnel, _narrowest(config.uplinks))

@@ -76,7 +76,10 @@ def ruleset(
         home_addresses: whether they take messages that home addresses travel in front of.
         node_tunnels: elements that are to be in that set from the beginning.
     """
-    rules = [*_trust_rules(config), *tunnel.guards(config.address)]
+    if config.radio is None:
+        rules = [*_trust_rules(config), *tunnel.guards(config.address)]
+    else:
+        rules = [*_home_agent_rules(config), *tunnel.guards(None)]
     if rewrites:
         rules += rewriting.prerouting(config)
     if config.access_links:
@@ -181,7 +184,8 @@ def _trust_rules(config: AgentConfig) -> list[str]:
     """
     networks = config.directory.networks
     tunnelled = f"meta l4proto {IP_PROTOCOL_IPV6} ip6 daddr {config.address}"
-    nodes = _elements(n.mobile_pool for n in networks)
+    plain = [n.plain for n in networks if n.plain is not None]
+    nodes = _elements([*(n.mobile_pool for n in networks), *plain])
     marks = _elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
     return [
         f"{tunnelled} ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @node_tunnels "
@@ -196,6 +200,16 @@ def _link_messages(config: AgentConfig) -> str:
     """The agent has read them (packet sockets come first); the kernel would say that nobody has."""
     links = _elements(f'"{link}"' for link in config.access_links)
     return f"iifname {links} ip6 daddr {ROUTER_LINK_LOCAL} meta l4proto {MOBILITY_HEADER} drop"
+
+
+def _home_agent_rules(config: AgentConfig) -> list[str]:
+    """At a mobile node: only home agents may tunnel to it (RFC 6275, 11.3.3)."""
+    tunnelled = f"meta l4proto {IP_PROTOCOL_IPV6} fib daddr type local"
+    agents = _elements(sorted({n.lm for n in config.directory.networks}))
+    return [
+        f"{tunnelled} ip6 saddr {agents} meta mark set {MARK_TUNNELLED:#x}",
+        f"{tunnelled} {_PLAIN} counter drop",
+    ]
 
 
 def _access_rules(config: AgentConfig) -> list[str]:

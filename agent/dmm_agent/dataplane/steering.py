@@ -21,7 +21,8 @@ class Steering:
     """The ways of one host."""
 
     tunnel: Tunnel
-    own: IPv6Address
+    own: IPv6Address | None
+    """Outer source; None at a mobile node."""
     device: int
     """The tunnel's interface."""
     hops: dict[IPv6Address, Via] = field(default_factory=dict)
@@ -33,9 +34,9 @@ class Steering:
         """For packets to addresses of networks in the directory."""
         return self.hops.get(endpoint) or self.to_anywhere(endpoint)
 
-    def to_anywhere(self, endpoint: IPv6Address) -> Encapsulate:
-        """For packets whose destination has no locator there."""
-        return self.tunnel.encapsulate(endpoint, self.own, self.device)
+    def to_anywhere(self, endpoint: IPv6Address, source: IPv6Address | None = None) -> Encapsulate:
+        """For packets whose destination has no locator there; from this host unless told whence."""
+        return self.tunnel.encapsulate(endpoint, source or self.own, self.device)
 
     def endpoint(self, target: Target) -> IPv6Address | None:
         """Who a route of ours sends packets to, if it sends them to an endpoint."""
@@ -58,7 +59,7 @@ def steering(config: AgentConfig, tunnel: Tunnel, device: int, entrance: int) ->
         others = []
     return Steering(
         tunnel,
-        config.address,
+        None if config.radio is not None else config.address,
         device,
         {hop.network.mr: Via(entrance, hop.address) for hop in others},
         tuple(hop.network.prefix for hop in others),

@@ -88,7 +88,8 @@ def _may_be_told(original: bytes, directory: Directory) -> bool:
         return False
     if original[6] == IP_PROTOCOL_ICMPV6 and original[IPV6_HEADER_BYTES] <= LAST_ERROR:
         return False
-    return directory.home_of(source) is not None or directory.home_of(destination) is not None
+    ends = (source, destination)
+    return any(directory.home_of(end) or directory.plain_of(end) for end in ends)
 
 
 def _size(packet: bytes) -> int:

@@ -79,16 +79,31 @@ class Tunnel(Protocol):
             DataplaneError: the kernel refuses.
         """
 
-    def encapsulate(self, endpoint: IPv6Address, own: IPv6Address, device: int) -> Encapsulate:
-        """Where a route points whose packets go to `endpoint` with `own` as outer source."""
+    def encapsulate(
+        self, endpoint: IPv6Address, own: IPv6Address | None, device: int
+    ) -> Encapsulate:
+        """Where a route points whose packets go to `endpoint` with `own` as outer source.
 
-    def decapsulating_rules(self, own: IPv6Address) -> tuple[Rule, ...]:
-        """What takes tunnelled packets out of the ordinary way, before all other rules."""
+        None: what `use_source` says.
+        """
 
-    def decapsulating_routes(self, own: IPv6Address, device: int) -> tuple[KernelRoute, ...]:
+    def use_source(self, source: IPv6Address) -> None:
+        """The outer source from now on, of a host that has no fixed one (a mobile node).
+
+        Raises:
+            DataplaneError: the kernel refuses.
+        """
+
+    def decapsulating_rules(self, own: IPv6Address | None) -> tuple[Rule, ...]:
+        """What takes tunnelled packets out of the ordinary way, before all other rules.
+
+        Packets to `own`; without it, to any address of this host, which only marked ones are for.
+        """
+
+    def decapsulating_routes(self, own: IPv6Address | None, device: int) -> tuple[KernelRoute, ...]:
         """Where these rules lead."""
 
-    def guards(self, own: IPv6Address) -> Sequence[str]:
+    def guards(self, own: IPv6Address | None) -> Sequence[str]:
         """Rules of nftables that close what this way of decapsulating would leave open.
 
         They follow the rules that mark what a router of the directory tunnelled here.
@@ -131,44 +146,53 @@ class Seg6Tunnel:
                     ) from None
             except OSError as error:
                 raise DataplaneError(f"cannot set {switch}: {error.strerror}") from error
-        _run("ip", "sr", "tunsrc", "set", str(config.address))
+        own = "::" if config.radio is not None else str(config.address)
+        _run("ip", "sr", "tunsrc", "set", own)
 
     def close(self) -> None:
         """Leave the outer source to the kernel again; `seg6_enabled` stays."""
         _run("ip", "sr", "tunsrc", "set", "::")
 
-    def encapsulate(self, endpoint: IPv6Address, own: IPv6Address, device: int) -> Encapsulate:
+    def encapsulate(
+        self, endpoint: IPv6Address, own: IPv6Address | None, device: int
+    ) -> Encapsulate:
         """The outer source is set for the whole host."""
         del own
         return Encapsulate(endpoint, device)
 
-    def decapsulating_rules(self, own: IPv6Address) -> tuple[Rule, ...]:
+    def use_source(self, source: IPv6Address) -> None:
+        """For the whole host: a mobile node is in one place at a time."""
+        _run("ip", "sr", "tunsrc", "set", str(source))
+
+    def decapsulating_rules(self, own: IPv6Address | None) -> tuple[Rule, ...]:
         """Only what bears the mark of a known router is decapsulated."""
         return (
             Rule(
                 RULE_DECAPSULATE,
                 table=TABLE_DECAPSULATE,
-                destination=IPv6Network(own),
+                destination=None if own is None else IPv6Network(own),
                 mark=MARK_TUNNELLED,
                 mark_mask=MARK_MASK,
                 ip_protocol=IP_PROTOCOL_IPV6,
             ),
         )
 
-    def decapsulating_routes(self, own: IPv6Address, device: int) -> tuple[KernelRoute, ...]:
+    def decapsulating_routes(self, own: IPv6Address | None, device: int) -> tuple[KernelRoute, ...]:
         """One, for the agent's own address."""
-        return (KernelRoute(TABLE_DECAPSULATE, IPv6Network(own), Decapsulate(device)),)
+        where = IPv6Network("::/0") if own is None else IPv6Network(own)
+        return (KernelRoute(TABLE_DECAPSULATE, where, Decapsulate(device)),)
 
-    def guards(self, own: IPv6Address) -> Sequence[str]:
+    def guards(self, own: IPv6Address | None) -> Sequence[str]:
         """Decapsulated packets keep the mark: one that is again a tunnel to us must not profit.
 
         nftables does not see it once more, so it is looked for inside of the outer packet: octet 6
         of an IPv6 header is the next header, octets 24 to 39 are the destination.
         """
-        return [
-            f"meta l4proto {IP_PROTOCOL_IPV6} ip6 daddr {own} "
-            f"@th,48,8 {IP_PROTOCOL_IPV6} @th,192,128 {int(own):#x} counter drop"
-        ]
+        tunnel = f"meta l4proto {IP_PROTOCOL_IPV6}"
+        again = f"@th,48,8 {IP_PROTOCOL_IPV6}"
+        if own is None:
+            return [f"{tunnel} fib daddr type local {again} counter drop"]
+        return [f"{tunnel} ip6 daddr {own} {again} @th,192,128 {int(own):#x} counter drop"]
 
 
 class Ip6tnlTunnel:
@@ -196,21 +220,26 @@ class Ip6tnlTunnel:
     def close(self) -> None:
         """Nothing."""
 
-    def encapsulate(self, endpoint: IPv6Address, own: IPv6Address, device: int) -> Encapsulate:
+    def encapsulate(
+        self, endpoint: IPv6Address, own: IPv6Address | None, device: int
+    ) -> Encapsulate:
         """Each route names the outer source."""
         return Encapsulate(endpoint, device, own)
 
-    def decapsulating_rules(self, own: IPv6Address) -> tuple[Rule, ...]:
+    def use_source(self, source: IPv6Address) -> None:
+        """Nothing: routes say it."""
+
+    def decapsulating_rules(self, own: IPv6Address | None) -> tuple[Rule, ...]:
         """None: the packet is delivered to this host, and the device takes it."""
         del own
         return ()
 
-    def decapsulating_routes(self, own: IPv6Address, device: int) -> tuple[KernelRoute, ...]:
+    def decapsulating_routes(self, own: IPv6Address | None, device: int) -> tuple[KernelRoute, ...]:
         """None."""
         del own, device
         return ()
 
-    def guards(self, own: IPv6Address) -> Sequence[str]:
+    def guards(self, own: IPv6Address | None) -> Sequence[str]:
         """The device takes whatever is tunnelled to any address of this host, by anybody.
 
         So what comes out of it without the mark is dropped, and what comes out and would go into

@@ -63,8 +63,6 @@ class ClientOptions(Options):
     """Options of `client`."""
 
     mobility: Literal["host"] = "host"
-    mn_id: str = Field("", max_length=253)
-    """The node's network access identifier."""
     binding_lifetime_s: int = Field(60, ge=4, le=262140)
     """For how long a binding is asked for at a time."""
 
@@ -78,9 +76,16 @@ class Client(Function[ClientOptions]):
 
     def __init__(self, context: Context, options: ClientOptions) -> None:
         super().__init__(context, options)
+        self._mn_id = next(
+            (n.id for n in context.mobile_nodes.nodes if n.mobility == "offered"), ""
+        )
+        """Who this node is; empty if no mobility is offered to it."""
         self._link = ""
         self._advertised: frozenset[IPv6Network] = frozenset()
         self._addresses: dict[IPv6Address, OwnAddress] = {}
+        self._known: frozenset[IPv6Address] = frozenset()
+        """Those there were at the last advertisement: of others it may be that the next one tells
+        the prefix, since the kernel may be quicker to make an address than we are to hear why."""
         self._in_use: frozenset[IPv6Address] = frozenset()
         self._registrations: dict[IPv6Address, Registration] = {}
         self._requests = Requests(self.name, MAX_HOME_ADDRESSES)
@@ -95,6 +100,7 @@ class Client(Function[ClientOptions]):
         match event:
             case PrefixesAdvertised(link, prefixes) if prefixes:
                 self._link, self._advertised = link, prefixes
+                self._known = frozenset(self._addresses)
                 yield from self._settle(now)
             case Addressed(addresses):
                 self._addresses = {own.address: own for own in addresses}
@@ -116,6 +122,8 @@ class Client(Function[ClientOptions]):
 
     def _settle(self, now: float) -> Iterator[Effect]:
         """Have each home address registered where it must be, and nowhere else."""
+        if not self._mn_id:
+            return
         care_of = self._care_of(now)
         for own in self._addresses.values():
             if self._is_on_link(own.address):
@@ -124,7 +132,7 @@ class Client(Function[ClientOptions]):
             # An address that still is bound elsewhere is no place to send packets to.
             return
         for own in tuple(self._addresses.values()):
-            if not self._is_on_link(own.address):
+            if own.address in self._known and not self._is_on_link(own.address):
                 yield from self._away(own, care_of, now)
         for home in self._registrations.keys() - self._addresses.keys():
             yield from self._ask(self._registrations[home], care_of, 0, now)
@@ -142,10 +150,9 @@ class Client(Function[ClientOptions]):
         return any(address in prefix for prefix in self._advertised)
 
     def _home_agent(self, address: IPv6Address) -> IPv6Address | None:
-        """Who serves an address that the node formed itself: the LM of its network."""
-        owner = self.context.directory.owner_of(address)
-        pooled = self.context.directory.home_of(address) is not None
-        return None if owner is None or pooled else owner.lm
+        """Who serves an address of an access link without mobility: the LM of its network."""
+        owner = self.context.directory.plain_of(address)
+        return None if owner is None else owner.lm
 
     def _at_home(self, home: IPv6Address, now: float) -> Iterator[Effect]:
         """The link has the address's prefix again (11.5.5): nobody need tunnel any more."""
@@ -196,7 +203,7 @@ class Client(Function[ClientOptions]):
         yield from self._requests.start(
             registration.home,
             registration.agent,
-            lambda _, sent_at: registration.next_update(self.options.mn_id, sent_at),
+            lambda _, sent_at: registration.next_update(self._mn_id, sent_at),
             Patience(attempts=None, first_wait_s=wait_s),
             now,
             source=registration.source,
@@ -258,7 +265,8 @@ class Client(Function[ClientOptions]):
             fields = {"hoa": str(home), "care_of": str(registration.source)}
             yield Record("registered", fields)
         refresh_at = registration.grant(answer)
-        yield Install(VisitorRoute(registration.prefix, registration.agent))
+        agent, care_of = registration.agent, registration.source
+        yield Install(VisitorRoute(registration.prefix, agent, source=care_of))
         yield KeepAddress(self._link, home, registration.registered_until - now)
         yield SetTimer(self.name, ("refresh", home), refresh_at)
         yield SetTimer(self.name, ("expiry", home), registration.registered_until)
@@ -305,7 +313,7 @@ class Client(Function[ClientOptions]):
             "bindings": [
                 {
                     "hnp": str(r.prefix),
-                    "mn_id": self.options.mn_id,
+                    "mn_id": self._mn_id,
                     "location": str(r.source),
                     "visiting": False,
                     "leaving": r.lifetime_s == 0,

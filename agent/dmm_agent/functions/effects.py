@@ -126,6 +126,8 @@ class VisitorRoute:
     """The visiting home network prefix (a source prefix), or a mobile node's own home address."""
     endpoint: IPv6Address
     """Tunnel endpoint of the home network's MR."""
+    source: IPv6Address | None = None
+    """The other one, where it is not this host's address: a mobile node's care-of address."""
 
 
 @dataclass(frozen=True, slots=True)

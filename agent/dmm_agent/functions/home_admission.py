@@ -82,12 +82,8 @@ def refusal(context: Context, bindings: BindingTable, update: HomeUpdate) -> Bin
         bindings: What is bound there.
         update: What came.
     """
-    owner = context.directory.owner_of(update.home)
-    on_our_links = (
-        owner is not None
-        and owner.lm == context.address
-        and context.directory.home_of(update.home) is None
-    )
+    owner = context.directory.plain_of(update.home)
+    on_our_links = owner is not None and owner.lm == context.address
     node = context.mobile_nodes.named(update.mn_id)
     checks = (
         (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
 from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
+from dmm_agent.attachment.own_addresses import OwnAddresses
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
@@ -167,6 +168,7 @@ class Agent:
             holder=hold,
             home_messenger=home,
             memory=store,
+            addresses=OwnAddresses(netlink) if mobile_node else None,
             recorder=recorder,
         )
         if hold is not None:
@@ -213,7 +215,9 @@ class Agent:
     def _open_home_signalling(self, stack: ExitStack) -> HomeSignalling | None:
         if not self._functions.takes_home_addresses:
             return None
-        return self._keep(stack, HomeSignalling(self._config.address, self._counters))
+        at_node = self._config.radio is not None
+        address = None if at_node else self._config.address
+        return self._keep(stack, HomeSignalling(address, self._counters))
 
     def _open_data_plane(self, netlink: Netlink, hold: HoldDevice | None) -> DataPlane:
         if not self._functions.steers:
@@ -235,6 +239,7 @@ class Agent:
 
     def _watch_mobile_node(self, stack: ExitStack, node: MobileNode) -> None:
         self._watch(stack, node.radio, lambda: self._executor.handle_all(node.radio_changed()))
+        self._watch(stack, node.routers, lambda: self._executor.handle_all(node.routers.read()))
         self._watch(stack, node.neighbour, lambda: self._executor.handle_all(node.neighbour.read()))
         self._watch(stack, node.sockets, lambda: self._executor.handle_all(node.sockets_ended()))
 

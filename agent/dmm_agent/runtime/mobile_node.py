@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from dmm_agent.attachment.radio import Radio
+from dmm_agent.attachment.router_advertisements import RouterAdvertisements
 from dmm_agent.dataplane.netlink import NetlinkError
 from dmm_agent.functions.events import LinkUp, SocketsInUse
 from dmm_agent.runtime.link_signalling import LinkSignalling
@@ -54,6 +55,8 @@ class MobileNode:
         with ExitStack() as opened:
             self.radio = Radio(radio, netlink, clock.now)
             opened.callback(self.radio.close)
+            self.routers = RouterAdvertisements(radio)
+            opened.callback(self.routers.close)
             self.neighbour = LinkSignalling(radio, counters)
             opened.callback(self.neighbour.close)
             self.sockets = SocketMonitor(declined, time.monotonic)

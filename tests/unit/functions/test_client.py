@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from steps import MN1, NOW, PLAN, address, all_of, recorded
 
+from dmm_agent.config import MobileNode, MobileNodePolicy
 from dmm_agent.functions.base import Context
 from dmm_agent.functions.client import Client, ClientOptions
 from dmm_agent.functions.effects import (
@@ -45,7 +46,7 @@ from dmm_agent.wire import (
 if TYPE_CHECKING:
     from dmm_agent.functions.events import Event
 
-LINK1, LINK2, LINK3 = (IPv6Network(f"2001:db8:{n}:7::/64") for n in (1, 2, 3))
+LINK1, LINK2, LINK3 = (IPv6Network(f"2001:db8:{n}:4100::/64") for n in (1, 2, 3))
 HOME, SECOND, THIRD = (p.network_address + 0xFF_FE00_0101 for p in (LINK1, LINK2, LINK3))
 LM1, LM2 = address("gw1"), address("gw2")
 
@@ -53,19 +54,20 @@ LM1, LM2 = address("gw1"), address("gw2")
 class Node:
     """A mobile node with a client, a kernel that keeps addresses, and a clock."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, policy: MobileNode = PLAN.mobile_nodes.nodes[0], **options: Any) -> None:
         context = Context(
             host="mn1",
             network="net1",
-            address=address("gw1"),
+            address=IPv6Address("::"),
+            radio="radio0",
             access_links=(),
             home_block=None,
             directory=PLAN.config(PLAN.routers["gw1"], {}).directory,
-            mobile_nodes=PLAN.mobile_nodes,
+            mobile_nodes=MobileNodePolicy(nodes=(policy,)),
             random=Random(1),
             beside={},
         )
-        self.client = Client(context, ClientOptions(mn_id=MN1, **options))
+        self.client = Client(context, ClientOptions(**options))
         self.now = NOW
         self.valid: dict[IPv6Address, float] = {}
         self.preferred: set[IPv6Address] = set()
@@ -188,9 +190,20 @@ def test_a_session_makes_the_address_a_home_address(node: Node) -> None:
     assert all_of(effects, Install) == [], "nobody has agreed to carry its packets"
 
 
+def test_an_address_that_comes_before_its_prefix_is_heard_of_is_left_alone(node: Node) -> None:
+    node.attach(LINK1)
+    node.use(HOME)
+    node.valid[THIRD] = node.now + 86400
+    node.preferred.add(THIRD)
+    node(node.addressed())
+    assert THIRD in node.preferred
+    effects = node(PrefixesAdvertised("radio0", frozenset({LINK3})))
+    assert all_of(effects, Send)[0].source == THIRD
+
+
 def test_what_is_accepted_is_tunnelled_and_kept(node: Node) -> None:
     effects = registered(node, after_s=0.5)
-    assert all_of(effects, Install) == [Install(VisitorRoute(IPv6Network(HOME), LM1))]
+    assert all_of(effects, Install) == [Install(VisitorRoute(IPv6Network(HOME), LM1, THIRD))]
     assert node.valid[HOME] == pytest.approx(node.now + 59.5), "counted from the update"
     assert HOME not in node.preferred
 
@@ -361,6 +374,12 @@ def test_nothing_is_sent_to_an_address_that_is_still_bound_elsewhere(node: Node)
     assert isinstance(home.message, BindingUpdate)
     (other,) = all_of(node.answer(home.message), Send)
     assert (other.source, other.home_source) == (HOME, THIRD)
+
+
+def test_a_node_to_which_mobility_is_declined_says_nothing() -> None:
+    policy = PLAN.mobile_nodes.nodes[0].model_copy(update={"mobility": "declined"})
+    node = Node(policy)
+    assert all_of(away(node), Send) == []
 
 
 def test_prefixes_of_networks_that_see_to_it_themselves_are_left_alone(node: Node) -> None:

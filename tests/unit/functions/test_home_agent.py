@@ -43,8 +43,8 @@ from dmm_agent.wire import (
 )
 
 A_H = BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.HOME_REGISTRATION
-CARE_OF = IPv6Address("2001:db8:3:7:0:ff:fe00:101")
-ELSEWHERE = IPv6Address("2001:db8:2:7:0:ff:fe00:101")
+CARE_OF = IPv6Address("2001:db8:3:4100:0:ff:fe00:101")
+ELSEWHERE = IPv6Address("2001:db8:2:4100:0:ff:fe00:101")
 
 
 def formed(prefix: str, mac: str = MN1_MAC) -> IPv6Address:
@@ -55,7 +55,7 @@ def formed(prefix: str, mac: str = MN1_MAC) -> IPv6Address:
     return IPv6Address(int(IPv6Address(prefix)) | int.from_bytes(identifier, "big"))
 
 
-HOME = formed("2001:db8:1:7::")
+HOME = formed("2001:db8:1:4100::")
 BINDING = IPv6Network(HOME)
 
 
@@ -201,10 +201,10 @@ def test_sequence_numbers_go_round() -> None:
     ("changes", "status"),
     [
         ({"flags": BindingUpdateFlag.ACKNOWLEDGE}, 131),
-        ({"home": formed("2001:db8:2:7::")}, 132),
+        ({"home": formed("2001:db8:2:4100::")}, 132),
         ({"home": formed("2001:db8:1:8100::")}, 132),
-        ({"home": IPv6Address("2001:db8:1:7::1")}, 129),
-        ({"home": formed("2001:db8:1:7::", "02:00:00:00:09:09")}, 129),
+        ({"home": IPv6Address("2001:db8:1:4100::1")}, 129),
+        ({"home": formed("2001:db8:1:4100::", "02:00:00:00:09:09")}, 129),
         ({"mn_id": "nobody@dmm.example"}, 129),
         ({"mn_id": MN2}, 129),
         ({"mn_id": ""}, 129),
@@ -228,7 +228,7 @@ def test_a_node_that_mobility_is_declined_to_is_refused() -> None:
 
 
 def test_no_address_that_is_bound_itself_is_a_care_of_address(agent: HomeAgentSteps) -> None:
-    other = formed("2001:db8:1:8::")
+    other = formed("2001:db8:1:4101::")
     agent.tell()
     assert verdict(agent.tell(home=other, source=HOME)) == (174, 0)
 
@@ -236,7 +236,7 @@ def test_no_address_that_is_bound_itself_is_a_care_of_address(agent: HomeAgentSt
 def test_a_full_allocator_says_so() -> None:
     agent = HomeAgentSteps(allocator={"max_leases": 1})
     agent.tell()
-    other = formed("2001:db8:1:8::")
+    other = formed("2001:db8:1:4101::")
     assert verdict(agent.tell(home=other)) == (130, 0)
 
 

@@ -1,0 +1,171 @@
+"""Mobility by the mobile node itself, on access networks that run nothing for it (host-gateway)."""
+
+from __future__ import annotations
+
+import json
+import os
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cast import Cast
+from labs import Lab
+from looks import bindings, table
+from tests.playing import ROOT
+
+from dmm_testbed.scenario.file import load_scenario
+from dmm_testbed.topology import load_topology
+from dmm_testbed.topology.model import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dmm_testbed.topology import Machine
+
+PROFILE = "host-gateway"
+WITHIN_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def plain(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Two networks that nodes move between, and a correspondent in a third."""
+    if request.config.getoption("--machines") != "namespace":
+        pytest.skip("a lab of its own, which takes nine more VMs")
+    lab = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-host", "namespace", "small", PROFILE)
+    try:
+        lab.make(print)
+        yield lab
+    finally:
+        lab.destroy(print)
+
+
+class Play:
+    """A mobile node with a session that begins at home."""
+
+    def __init__(self, lab: Lab, until: Callable[..., Any]) -> None:
+        topology = load_topology(ROOT / "inventory/small.yml")
+        scenario = load_scenario(ROOT / "inventory/scenarios/small.yml", topology)
+        self.cast = Cast(topology, scenario)
+        self.lab, self.until = lab, until
+        self.node = lab.host(self.cast.mobile_node)
+        self.correspondent = lab.host(self.cast.correspondent.name)
+        self.home = self.cast.home_access_router
+        self.home_agent = self.cast.gateway_of(self.home).name
+        others = topology.with_role(Role.ACCESS_ROUTER)
+        self.away, self.within = (r for r in others if r.network != self.home.network)
+
+    def move(self, router: Machine) -> str:
+        """Attach at an access router; the address that the node then prefers."""
+        self.node.check_output(f"dmm-radio move {router.name}")
+
+        def here() -> str:
+            block = router.plain_block
+            return next((str(a) for a in self.preferred() if block and a in block), "")
+
+        return str(self.until(here, f"an address at {router.name}", WITHIN_S))
+
+    def move_and_register(self, router: Machine) -> None:
+        """Attach at an access router, and wait until the home agent has heard of it."""
+        here = self.move(router)
+        self.until(lambda: is_registered(self, here), f"bound to {router.name}", WITHIN_S)
+
+    def preferred(self) -> list[IPv6Address]:
+        """The node's addresses that new sessions may take."""
+        shown = self.node.check_output("ip -json -6 address show dev radio0 scope global")
+        infos = [i for entry in json.loads(shown) for i in entry.get("addr_info", []) if i]
+        return [IPv6Address(i["local"]) for i in infos if not i.get("deprecated")]
+
+    def begin(self) -> None:
+        """Serve at the correspondent, and open a TCP session and a UDP stream to it."""
+        self.correspondent.check_output("dmm-traffic serve --background")
+        to = self.cast.correspondent_address
+        self.node.check_output(f"dmm-traffic run --to {to} --tcp --udp --rate 50 --background")
+
+    def end(self) -> dict[str, Any]:
+        """Stop; what the session was like."""
+        report = self._report("tcp")
+        self.node.check_output("dmm-traffic stop")
+        self.correspondent.check_output("dmm-traffic stop")
+        return report
+
+    def goes_on(self) -> None:
+        """Wait until both sessions have brought something since now."""
+        before = self._arrived()
+        self.until(
+            lambda: all(now > then for now, then in zip(self._arrived(), before, strict=True)),
+            "the sessions go on",
+            WITHIN_S,
+        )
+
+    def _arrived(self) -> list[int]:
+        return [self._report("tcp")["received_bytes"], self._report("udp")["received"]]
+
+    def _report(self, kind: str) -> dict[str, Any]:
+        """A session as the node sees it."""
+        shown = json.loads(self.node.check_output("dmm-traffic report --json"))
+        streams = [s for process in shown["processes"] for s in process["streams"]]
+        return dict(next(s for s in streams if s["kind"] == kind))
+
+
+@pytest.fixture
+def stage(plain: Lab, until: Callable[..., Any]) -> Iterator[Play]:
+    """The node at home, where nobody knows of it."""
+    play = Play(plain, until)
+    play.move(play.home)
+    yield play
+    play.node.run("dmm-traffic stop")
+    play.correspondent.run("dmm-traffic stop")
+
+
+def is_registered(play: Play, address: str | None) -> bool:
+    """Whether the home agent has just this care-of address for the node, or nothing."""
+    locations = list(bindings(play.lab, play.home_agent).values())
+    return locations == ([] if address is None else [address])
+
+
+def test_access_routers_run_no_agent(plain: Lab) -> None:
+    for name in plain.machines(Role.ACCESS_ROUTER):
+        processes = plain.host(name).check_output("ps -e -o args=")
+        assert "dmm-agent" not in processes, name
+
+
+def test_a_session_survives_away_within_and_home_and_leaves_nothing(stage: Play) -> None:
+    stage.begin()
+    stage.goes_on()
+    assert is_registered(stage, None), "in the network where it is, nobody need know"
+    for router in (stage.away, stage.within, stage.away):
+        stage.move_and_register(router)
+        stage.goes_on()
+    stage.move(stage.home)
+    stage.until(lambda: is_registered(stage, None), "de-registered at home", WITHIN_S)
+    stage.goes_on()
+    report = stage.end()
+    assert report["intact"], report
+    assert report["error"] is None, report
+    assert table(stage.lab, stage.cast.mobile_node, "routes") == []
+    assert table(stage.lab, stage.home_agent, "routes") == []
+
+
+def test_the_end_of_the_last_session_ends_the_registration(stage: Play) -> None:
+    stage.begin()
+    stage.move_and_register(stage.away)
+    stage.end()
+    stage.until(lambda: is_registered(stage, None), "de-registered from elsewhere", WITHIN_S)
+    stage.until(
+        lambda: table(stage.lab, stage.cast.mobile_node, "routes") == [], "no tunnel", WITHIN_S
+    )
+
+
+def test_a_node_that_moves_without_a_session_is_known_to_nobody(stage: Play) -> None:
+    before = _said(stage)
+    stage.move(stage.away)
+    stage.move(stage.within)
+    stage.move(stage.home)
+    assert _said(stage) == before
+    assert is_registered(stage, None)
+
+
+def _said(play: Play) -> int:
+    rows = table(play.lab, play.cast.mobile_node, "counters")
+    wanted = ("sent", "BindingUpdate")
+    return sum(row["count"] for row in rows if (row["group"], row["key"]) == wanted)
