@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 REPORT_PATIENCE = Patience(attempts=8, first_wait_s=0.1, longest_wait_s=1.6)
 """The access router is one hop away, and a copy that is lost in a handover delays sessions."""
+REPORTS_A_SECOND = 4
+"""More than any node makes in the long run."""
 REPORT, REFRESH = "report", "refresh"
 
 
@@ -65,16 +67,20 @@ class Sessions(Function[SessionsOptions]):
 
     def __init__(self, context: Context, options: SessionsOptions) -> None:
         super().__init__(context, options)
+        nodes = context.mobile_nodes.nodes
+        self._offered = all(node.mobility == "offered" for node in nodes)
         self._own: frozenset[IPv6Address] = frozenset()
         self._in_use: frozenset[IPv6Address] = frozenset()
         self._prefixes: tuple[IPv6Network, ...] = ()
         """As reported last."""
         self._acknowledged = True
-        self._sequence = context.random.randrange(0x10000)
+        self._sequence: int | None = None
         self._requests = Requests(self.name)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the node's sockets, addresses and link, and what its access router says."""
+        if not self._offered:
+            return  # there is nobody to tell: nothing is kept for this node (draft, REQ2)
         match event:
             case LinkUp():
                 yield from self._report(now)
@@ -112,7 +118,7 @@ class Sessions(Function[SessionsOptions]):
         before, self._prefixes = self._prefixes, self._needed()
         if before != self._prefixes:
             yield Record("sessions_changed", {"prefixes": [str(p) for p in self._prefixes]})
-        self._sequence = (self._sequence + 1) % 0x10000
+        self._sequence = self._next_sequence(now)
         self._acknowledged = False
         report = SessionReport(
             self._sequence, self._lifetime_s, tuple(map(HomeNetworkPrefix, self._prefixes))
@@ -129,6 +135,12 @@ class Sessions(Function[SessionsOptions]):
             yield SetTimer(self.name, REFRESH, now + self.options.report_interval_s)
         else:
             yield CancelTimer(self.name, REFRESH)
+
+    def _next_sequence(self, now: float) -> int:
+        """Begins with the time, so that after a restart it is newer than all before."""
+        if self._sequence is None:
+            return int(now * REPORTS_A_SECOND) % 0x10000
+        return (self._sequence + 1) % 0x10000
 
     @property
     def _lifetime_s(self) -> int:

@@ -9,6 +9,7 @@ from dmm_agent.functions.client import Client
 from dmm_agent.functions.location import LocationManager
 from dmm_agent.functions.proxy import Proxy
 from dmm_agent.functions.routing import MobilityRouter
+from dmm_agent.functions.sessions import Sessions
 from dmm_agent.simulator.plan import make_plan
 from dmm_agent.simulator.world import World
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS: Mapping[str, type[Function[Any]]] = {
     function.name: function
-    for function in (Allocator, Client, LocationManager, MobilityRouter, Proxy)
+    for function in (Allocator, Client, LocationManager, MobilityRouter, Proxy, Sessions)
 }
 """The functions of this package by name, whether or not it is installed as a distribution."""
 
@@ -48,6 +49,7 @@ def example_world(
     resolution: str = "query",
     while_resolving: str = "triangle",
     ask_first: str = "home-lm",
+    session_discovery: str = "observed",
     block_length: int = 56,
     clocks: Mapping[str, float] | None = None,
     options: Mapping[str, Mapping[str, Any]] = SHORT_LIFETIMES,
@@ -68,6 +70,8 @@ def example_world(
         resolution: How MRs learn of locations, as a profile says it.
         while_resolving: What packets do meanwhile, as a profile says it.
         ask_first: Which LM MRs ask, as a profile says it.
+        session_discovery: How networks learn of sessions, as a profile says it; with "signalled"
+            mobile nodes run `sessions`.
         block_length: How long the prefix of each access router's block is; a /64 is one lease.
         clocks: By how many seconds clocks are ahead, by router.
         options: Options of functions, by function.
@@ -88,4 +92,6 @@ def example_world(
         "ask_first": ask_first,
     }
     chosen = {**options, "mr": {**routing, **options.get("mr", {})}}
-    return World(plan, seed, faults, chosen, FUNCTIONS, clocks)
+    chosen["proxy"] = {"session_discovery": session_discovery, **options.get("proxy", {})}
+    on_nodes = ("sessions",) if session_discovery == "signalled" else ()
+    return World(plan, seed, faults, chosen, FUNCTIONS, clocks, on_nodes)

@@ -16,7 +16,7 @@ from dmm_agent.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 PLAIN_SUBNET = 0x4000
 
@@ -115,6 +115,24 @@ class Plan:
             directory=self.directory,
             mobile_nodes=self.mobile_nodes,
             functions=chosen,
+        )
+
+    def mobile_config(
+        self,
+        policy: MobileNode,
+        radio: str,
+        functions: Sequence[str],
+        options: Mapping[str, Mapping[str, Any]],
+    ) -> AgentConfig:
+        """The configuration of the agent on a mobile node."""
+        return AgentConfig(
+            schema=1,
+            host=policy.id.split("@")[0],
+            network=self.directory.networks[0].network,
+            radio=radio,
+            directory=self.directory,
+            mobile_nodes=MobileNodePolicy(nodes=(policy,)),
+            functions={name: dict(options.get(name, {})) for name in functions},
         )
 
 

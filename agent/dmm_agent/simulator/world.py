@@ -39,12 +39,13 @@ from dmm_agent.functions.node import Node, build_node
 from dmm_agent.simulator.disk import Crash, CrashPoint, Disk
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.forwarding import Forwarding, Tables
+from dmm_agent.simulator.mobile_agents import MobileAgents
 from dmm_agent.simulator.mobile_node import MobileNodeModel
 from dmm_agent.simulator.traffic import Traffic
 from dmm_agent.wire import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
     from ipaddress import IPv6Address
 
     from dmm_agent.config import AgentConfig
@@ -84,6 +85,7 @@ class World:
         options: Mapping[str, Mapping[str, Any]] | None = None,
         registry: Mapping[str, type[Function[Any]]] | None = None,
         clocks: Mapping[str, float] | None = None,
+        mobile_functions: Sequence[str] = (),
     ) -> None:
         self.plan = plan
         self.seed = seed
@@ -124,7 +126,8 @@ class World:
             self.mobile_nodes[policy.id] = MobileNodeModel(policy)
         self.forwarding = Forwarding(plan, self.tables)
         self.traffic = Traffic(self)
-        for name in self.nodes:
+        self.mobile_agents = MobileAgents(self, chosen, registry, mobile_functions)
+        for name in (*self.nodes, *self.mobile_agents.nodes):
             self.tell(name, Started())
 
     def _new_node(self, router: str) -> Node:
@@ -193,6 +196,7 @@ class World:
         mn.visit += 1
         self._log(mn_id, f"attaches at {access_router}")
         self._solicit(mn, mn.visit)
+        self.mobile_agents.link_came_up(mn)
 
     def leave(self, mn_id: str, *, silently: bool = False) -> None:
         """The node's radio goes down; silently, the access router's link stays up."""
@@ -258,8 +262,8 @@ class World:
         self._crashes[router] = Crash(point, down_s)
 
     def time_of(self, router: str) -> float:
-        """What the agent on a router takes for the time."""
-        return self.now + self._ahead_s[router]
+        """What the agent on a router, or a mobile node, takes for the time."""
+        return self.now + self._ahead_s.get(router, 0.0)
 
     def rows(self, router: str) -> Rows:
         """What the functions of a router hold, by table."""
@@ -272,11 +276,15 @@ class World:
 
     def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""
-        self.traffic.start(self.mobile_nodes[mn_id], prefix_of_network, every_s)
+        mn = self.mobile_nodes[mn_id]
+        self.traffic.start(mn, prefix_of_network, every_s)
+        self.mobile_agents.sockets_changed(mn)
 
     def stop_session(self, mn_id: str, prefix_of_network: str) -> None:
         """The session is over."""
-        self.mobile_nodes[mn_id].sessions.pop(prefix_of_network, None)
+        mn = self.mobile_nodes[mn_id]
+        mn.sessions.pop(prefix_of_network, None)
+        self.mobile_agents.sockets_changed(mn)
 
     def lease_lifetime_s(self, router: str) -> float:
         """For how long the allocator on a router leases prefixes."""
@@ -286,8 +294,12 @@ class World:
     # Messages, timers, effects
 
     def tell(self, name: str, event: Event) -> None:
-        """Give an event to the agent on a router, and do what it asks for."""
+        """Give an event to the agent on a router or mobile node, and do what it asks for."""
         self._log(name, event)
+        on_node = self.mobile_agents.nodes.get(name)
+        if on_node is not None:
+            self._do_all(name, on_node.handle(event, self.time_of(name)))
+            return
         crash = self._crashes.get(name)
         before = self.rows(name) if crash else {}
         effects = self.nodes[name].handle(event, self.time_of(name))
@@ -316,7 +328,7 @@ class World:
             case Send(destination, message):
                 self._send(name, destination, message)
             case SendOnLink():
-                pass  # a mobile node that runs no function does not listen
+                self.mobile_agents.send_on_link(name, effect)
             case SetTimer(owner, key, at_s):
                 self._set_timer(name, owner, key, at_s)
             case CancelTimer(owner, key):
@@ -362,6 +374,10 @@ class World:
 
         self.at(max(0.0, at_s - self.time_of(name)), fire)
 
+    def delays(self) -> list[float]:
+        """When the copies of a message arrive that somebody sends now."""
+        return self.faults.delays(self._random)
+
     # The access link
 
     def _on_link(self, name: str, link: str) -> MobileNodeModel | None:
@@ -385,8 +401,12 @@ class World:
         if mn is None:
             return
         visit = mn.visit
-        for delay_s in self.faults.delays(self._random):
-            self.at(delay_s, lambda: mn.hear(advertise, visit, self.now))
+        for delay_s in self.delays():
+            self.at(delay_s, lambda: self._hear(mn, advertise, visit))
+
+    def _hear(self, mn: MobileNodeModel, advertise: Advertise, visit: int) -> None:
+        mn.hear(advertise, visit, self.now)
+        self.mobile_agents.addresses_changed(mn)
 
     def _probe(self, name: str, link: str, *, to_all: bool) -> None:
         mn = self._on_link(name, link)

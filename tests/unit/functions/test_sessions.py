@@ -7,7 +7,8 @@ from ipaddress import IPv6Address, IPv6Network
 from random import Random
 from typing import Any
 
-from dmm_agent.config import AgentConfig
+from dmm_agent.config import AgentConfig, MobileNodePolicy
+from dmm_agent.config import MobileNode as AccessPolicy
 from dmm_agent.functions.effects import ACCESS_ROUTER_LINK_LOCAL, CancelTimer, SendOnLink, SetTimer
 from dmm_agent.functions.events import (
     Addressed,
@@ -46,8 +47,8 @@ CONFIG = AgentConfig(
 class MobileNode:
     """The function on a node whose clock stands at 1000 s."""
 
-    def __init__(self) -> None:
-        self.node = build_node(CONFIG, Random(1), {"sessions": Sessions})
+    def __init__(self, config: AgentConfig = CONFIG) -> None:
+        self.node = build_node(config, Random(1), {"sessions": Sessions})
         self.timers: dict[Any, float] = {}
         self.now = 1000.0
 
@@ -220,6 +221,25 @@ def test_a_router_that_takes_no_more_is_left_alone_until_there_is_something_new(
     assert not mn.is_asking()
     (row,) = mn.node.snapshot(mn.now)["sessions"]
     assert row["acknowledged"] is False
+
+
+def test_a_node_that_mobility_is_declined_to_says_nothing() -> None:
+    declined = AccessPolicy(id="mn11", link_layer="02:00:00:00:01:01", mobility="declined")
+    policy = MobileNodePolicy(nodes=(declined,))
+    mn = MobileNode(CONFIG.model_copy(update={"mobile_nodes": policy}))
+
+    assert mn.handle(LinkUp("radio0"), addressed(HNP1[7]), in_use(HNP1[7])) == []
+
+
+def test_an_agent_that_starts_anew_is_newer_than_what_it_said_before() -> None:
+    before = with_session()
+    (last,) = before.handle(LinkUp("radio0"))
+    restarted = MobileNode()
+    restarted.now = before.now + 1
+
+    (first,) = restarted.handle(LinkUp("radio0"))
+
+    assert 0 < (first.sequence - last.sequence) % 0x10000 < 0x8000
 
 
 def test_what_is_reported_can_be_looked_at() -> None:
