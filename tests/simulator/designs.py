@@ -12,6 +12,7 @@ class Design(TypedDict):
     resolution: str
     while_resolving: NotRequired[str]
     ask_first: NotRequired[str]
+    session_discovery: NotRequired[str]
 
 
 DESIGNS: dict[str, Design] = {
@@ -33,6 +34,11 @@ DESIGNS: dict[str, Design] = {
     },
     "access-hold": {"interception": "access", "resolution": "query", "while_resolving": "hold"},
     "anycast-hold": {"interception": "anycast", "resolution": "query", "while_resolving": "hold"},
+    "gateway-signalled": {
+        "interception": "gateway",
+        "resolution": "query",
+        "session_discovery": "signalled",
+    },
     "no-ro": {"interception": "gateway", "resolution": "none"},
 }
 OPTIMISING = [name for name, design in DESIGNS.items() if design["resolution"] != "none"]
