@@ -110,8 +110,11 @@ def test_the_order_in_a_configuration_does_not_matter() -> None:
         pytest.param(
             {"router": {}},
             "gw1: functions.router: no such function; known are allocator, chatty, client, lm, mr, "
-            "needy, plain, proxy",
+            "needy, plain, proxy, sessions",
             id="unknown",
+        ),
+        pytest.param(
+            {"sessions": {}}, "gw1: functions.sessions: does not run on a router", id="wrong host"
         ),
         pytest.param(
             {"lm": {}}, "gw1: functions.lm: needs allocator on the same host", id="missing"
