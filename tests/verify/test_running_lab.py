@@ -84,18 +84,28 @@ def test_ospf_neighbours_are_full(lab: RunningLab, nothing_amiss: NothingAmiss) 
 
 
 def test_every_mobile_node_prefers_one_address_out_of_a_pool(lab: RunningLab, holds: Holds) -> None:
-    pools = [network.mobile_pool for network in lab.topology.networks.values()]
+    networks = lab.topology.networks.values()
 
     def amiss(seen: Snapshot) -> Iterator[str]:
         for node, view in seen.on().items():
             addresses = view.preferred()
+            plain = _is_told_plain_prefixes(lab, node, view.at)
+            pools = [network.plain if plain else network.mobile_pool for network in networks]
             if not addresses:
                 yield f"{node} has no address that it can use at {view.at}"
             for address in addresses:
                 if not any(address in pool for pool in pools):
-                    yield f"{node} uses {address}, which is out of no network's mobile pool"
+                    kind = "plain prefix" if plain else "mobile pool"
+                    yield f"{node} uses {address}, which is out of no network's {kind}"
 
     holds(amiss)
+
+
+def _is_told_plain_prefixes(lab: RunningLab, node: str, at: str | None) -> bool:
+    """Whether mobility is declined to a node, or nobody at its access router has any for it."""
+    mobile = lab.topology.machines[node].mobile
+    declined = mobile is not None and mobile.mobility == "declined"
+    return declined or at is None or "proxy" not in lab.profile.on(lab.topology.machines[at])
 
 
 def test_every_mobile_node_reaches_every_correspondent(

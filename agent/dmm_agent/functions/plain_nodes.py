@@ -188,6 +188,7 @@ class PlainNodes:
                 "mn_id": here.mn_id,
                 "link_layer": here.link_layer,
                 "prefixes": [str(here.prefix)],
+                "withdrawn": [],
                 "waiting": 0,
                 "remaining_s": 0.0,
             }

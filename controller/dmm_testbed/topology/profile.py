@@ -45,7 +45,9 @@ class Profile(StrictModel):
     )
 
     def on(self, machine: Machine) -> tuple[str, ...]:
-        """The functions that run on a machine."""
+        """The functions that run on a machine; none on a node that mobility is declined to."""
+        if machine.mobile is not None and machine.mobile.mobility == "declined":
+            return ()
         return next((f for role, f in self.placement.items() if role == machine.role), ())
 
     def options_of(self, function: str) -> dict[str, Any]:

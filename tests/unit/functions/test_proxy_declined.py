@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Network
 
 import pytest
+from access_router import Ar as OfferedAr
 from steps import HNP1, MN1, MN1_MAC, Steps, all_of, link_local, one
 
 from dmm_agent.functions.effects import (
@@ -120,6 +121,14 @@ def test_a_link_without_a_plain_prefix_is_said() -> None:
     bare = ar.node.functions["proxy"].context.plain_prefixes
     bare.clear()  # type: ignore[attr-defined]
     assert [r.name for r in all_of(ar.attach(), Record)] == ["no_plain_prefix"]
+
+
+def test_it_is_in_the_table_like_other_nodes(ar: Ar) -> None:
+    offered = OfferedAr()
+    offered.attach()
+    ar.attach()
+    (row,), (other,) = ar.table("attachments"), offered.table("attachments")
+    assert row.keys() == other.keys()
 
 
 def test_an_lm_refuses_to_serve_it() -> None:

@@ -330,3 +330,21 @@ def test_a_mobile_node_on_which_nothing_is_placed_is_left_as_it_is(
     distributed: tuple[Topology, Profile], functions: Functions
 ) -> None:
     assert agent_config(*distributed, "mn11", functions) is None
+
+
+def test_a_node_that_mobility_is_declined_to_runs_nothing_and_routers_know_of_it(
+    inventory: Path,
+) -> None:
+    profile = inventory / "profiles" / "host-gateway.yml"
+    pair = load_checked(inventory / "five-networks.yml", profile)
+
+    assert agent_config(*pair, "mn12") is None
+    assert agent_config(*pair, "mn11") is not None
+    config = agent_config(*pair, "gw1")
+    assert config is not None
+    policy = config["mobile_nodes"]
+    assert [(n["id"], n["mobility"]) for n in policy["nodes"]] == [
+        ("mn11@dmm.example", "offered"),
+        ("mn12@dmm.example", "declined"),
+    ]
+    assert policy["declined_flows"] == [{"protocol": "udp", "port": 53}]
