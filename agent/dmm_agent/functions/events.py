@@ -154,6 +154,9 @@ class SocketsInUse:
     """
 
     addresses: frozenset[IPv6Address]
+    replaceable: frozenset[IPv6Address] = frozenset()
+    """Those that sockets use which are content with a while to move on (RFC 8653's
+    graceful-replacement addresses)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from dmm_agent.functions.events import (
 )
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.proxy_messages import MAX_PREFIXES
+from dmm_agent.functions.replacement import Replacement
 from dmm_agent.functions.requests import Patience, Requests
 from dmm_agent.wire import (
     HomeNetworkPrefix,
@@ -45,7 +46,7 @@ REPORT_PATIENCE = Patience(attempts=8, first_wait_s=0.1, longest_wait_s=1.6)
 """The access router is one hop away, and a copy that is lost in a handover delays sessions."""
 REPORTS_A_SECOND = 4
 """More than any node makes in the long run."""
-REPORT, REFRESH = "report", "refresh"
+REPORT, REFRESH, REPLACED = "report", "refresh", "replaced"
 
 
 class SessionsOptions(Options):
@@ -55,6 +56,8 @@ class SessionsOptions(Options):
     """Pause between reports that say nothing new, while a session needs its prefix."""
     reports_missed: int = Field(4, ge=2, le=100, description="a number from 2 to 100")
     """A report holds for so many intervals: that many in a row may be lost."""
+    graceful_replacement_s: float = Field(30.0, ge=0, le=3600, description="seconds, up to an hour")
+    """How long a deprecated address is kept for sockets that asked for no more (RFC 8653, 3.2)."""
 
 
 class Sessions(Function[SessionsOptions]):
@@ -71,6 +74,9 @@ class Sessions(Function[SessionsOptions]):
         self._offered = all(node.mobility == "offered" for node in nodes)
         self._own: frozenset[IPv6Address] = frozenset()
         self._in_use: frozenset[IPv6Address] = frozenset()
+        self._replaceable: frozenset[IPv6Address] = frozenset()
+        self._replacement = Replacement(options.graceful_replacement_s)
+        self._replaced_at: float | None = None
         self._prefixes: tuple[IPv6Network, ...] = ()
         """As reported last."""
         self._acknowledged = True
@@ -84,11 +90,12 @@ class Sessions(Function[SessionsOptions]):
         match event:
             case LinkUp():
                 yield from self._report(now)
-            case SocketsInUse(addresses):
-                self._in_use = addresses
+            case SocketsInUse(addresses, replaceable):
+                self._in_use, self._replaceable = addresses, replaceable
                 yield from self._report_change(now)
             case Addressed(addresses):
                 self._own = frozenset(own.address for own in addresses)
+                self._replacement.addressed({a.address: a.preferred_until for a in addresses}, now)
                 yield from self._report_change(now)
                 # A router was heard: it knows the node by now, if it did not before.
                 yield from self._requests.hurry(REPORT, now)
@@ -99,23 +106,36 @@ class Sessions(Function[SessionsOptions]):
                 yield from self._requests.again(key, now)
             case TimerFired(_, "refresh"):
                 yield from self._report(now)
+            case TimerFired(_, "replaced"):
+                self._replaced_at = None
+                yield from self._report_change(now)
             case _:
                 return
 
-    def _needed(self) -> tuple[IPv6Network, ...]:
+    def _used(self, now: float) -> frozenset[IPv6Address]:
+        """Addresses that sockets use, but for those whose time to be replaced is over."""
+        return (self._in_use | self._replacement.kept(self._replaceable, now)) & self._own
+
+    def _needed(self, now: float) -> tuple[IPv6Network, ...]:
         """The node's mobile prefixes that sessions use, the same ones always in the same order."""
         directory = self.context.directory
-        used = self._in_use & self._own
-        needed = {hnp_of(a) for a in used if directory.home_of(a) is not None}
+        needed = {hnp_of(a) for a in self._used(now) if directory.home_of(a) is not None}
         return tuple(sorted(needed)[:MAX_PREFIXES])
 
     def _report_change(self, now: float) -> Iterator[Effect]:
-        if self._needed() != self._prefixes:
+        if self._needed(now) != self._prefixes:
             yield from self._report(now)
+        replaced_at = self._replacement.next_end_at(self._replaceable & self._own, now)
+        if replaced_at != self._replaced_at:
+            self._replaced_at = replaced_at
+            if replaced_at is None:
+                yield CancelTimer(self.name, REPLACED)
+            else:
+                yield SetTimer(self.name, REPLACED, replaced_at)
 
     def _report(self, now: float) -> Iterator[Effect]:
         """Say it with a new number, until it is acknowledged."""
-        before, self._prefixes = self._prefixes, self._needed()
+        before, self._prefixes = self._prefixes, self._needed(now)
         if before != self._prefixes:
             yield Record("sessions_changed", {"prefixes": [str(p) for p in self._prefixes]})
         self._sequence = self._next_sequence(now)
@@ -156,12 +176,12 @@ class Sessions(Function[SessionsOptions]):
 
     def snapshot(self, now: float) -> Mapping[str, list[dict[str, Any]]]:
         """The prefixes that sessions use."""
-        del now
+        used = sorted(self._used(now))
         return {
             "sessions": [
                 {
                     "hnp": str(prefix),
-                    "addresses": [str(a) for a in sorted(self._in_use & self._own) if a in prefix],
+                    "addresses": [str(a) for a in used if a in prefix],
                     "acknowledged": self._acknowledged,
                 }
                 for prefix in self._prefixes

@@ -12,11 +12,11 @@ from dmm_agent.attachment.router_advertisements import RouterAdvertisements
 from dmm_agent.dataplane.netlink import NetlinkError
 from dmm_agent.functions.events import LinkUp, SocketsInUse
 from dmm_agent.runtime.link_signalling import LinkSignalling
+from dmm_agent.sockets.continuity import InUse
 from dmm_agent.sockets.monitor import SocketMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from ipaddress import IPv6Address
 
     from dmm_agent.dataplane.netlink import Netlink
     from dmm_agent.functions.events import Addressed, Event
@@ -51,7 +51,7 @@ class MobileNode:
             OSError: no permission (NET_RAW), or a kernel without sock_diag.
         """
         self._counters = counters
-        self._in_use: frozenset[IPv6Address] = frozenset()
+        self._in_use = InUse()
         with ExitStack() as opened:
             self.radio = Radio(radio, netlink, clock.now)
             opened.callback(self.radio.close)
@@ -98,9 +98,7 @@ class MobileNode:
         except NetlinkError as error:
             self._failed("radio", error)
 
-    def _socket_events(
-        self, look: Callable[[], frozenset[IPv6Address] | None]
-    ) -> Iterator[SocketsInUse]:
+    def _socket_events(self, look: Callable[[], InUse | None]) -> Iterator[SocketsInUse]:
         try:
             in_use = look()
         except NetlinkError as error:
@@ -108,7 +106,7 @@ class MobileNode:
             return
         if in_use is not None and in_use != self._in_use:
             self._in_use = in_use
-            yield SocketsInUse(in_use)
+            yield SocketsInUse(in_use.addresses, in_use.replaceable)
 
     def _failed(self, what: str, error: NetlinkError) -> None:
         self._counters.count("faults", what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,32 @@ if TYPE_CHECKING:
 
 UNSPECIFIED = IPv6Address("::")
 
-NON_PERSISTENT_PRIORITY = 3
-"""SO_PRIORITY of sockets that are content to end when the node moves (RFC 8653, 3.2); applications
-set it by the library `dmm_sessions`, others are started by `dmm-run`."""
+NON_PERSISTENT_PRIORITY, GRACEFUL_REPLACEMENT_PRIORITY = 3, 5
+"""SO_PRIORITY of sockets that are content to end when the node moves, at once or after a while
+(RFC 8653, 3.2). Applications set it by the library `dmm_sessions`, others are started by `dmm-run`.
+"""
 
 
-def addresses_in_use(
-    sockets: Iterable[Socket], declined: Sequence[DeclinedFlows] = ()
-) -> frozenset[IPv6Address]:
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The global addresses that sockets of this host need."""
+
+    addresses: frozenset[IPv6Address] = frozenset()
+    """Needed as long as the sockets live."""
+    replaceable: frozenset[IPv6Address] = frozenset()
+    """Needed by other sockets, which can do without a while after the address is deprecated."""
+
+    def __or__(self, other: InUse) -> InUse:
+        return InUse(self.addresses | other.addresses, self.replaceable | other.replaceable)
+
+    def __ge__(self, other: InUse) -> bool:
+        return self | other == self
+
+    def __contains__(self, address: IPv6Address) -> bool:
+        return address in self.addresses or address in self.replaceable
+
+
+def addresses_in_use(sockets: Iterable[Socket], declined: Sequence[DeclinedFlows] = ()) -> InUse:
     """The global addresses that sockets need: of sessions, and of servers bound to one.
 
     Args:
@@ -31,13 +50,19 @@ def addresses_in_use(
         declined: sessions that do not count.
     """
     listening: dict[tuple[IPv6Address, int], Socket] = {}
-    needed: set[IPv6Address] = set()
+    lasting: set[IPv6Address] = set()
+    replaceable: set[IPv6Address] = set()
     for found in sockets:
         if found.state is State.LISTENING:
             listening[found.local, found.local_port] = found
-        if needs_its_address(found, declined) and not _is_non_persistent(found, listening):
-            needed.add(found.local)
-    return frozenset(needed)
+        if not needs_its_address(found, declined):
+            continue
+        priorities = _priorities(found, listening)
+        if GRACEFUL_REPLACEMENT_PRIORITY in priorities:
+            replaceable.add(found.local)
+        elif NON_PERSISTENT_PRIORITY not in priorities:
+            lasting.add(found.local)
+    return InUse(frozenset(lasting), frozenset(replaceable))
 
 
 def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> bool:
@@ -54,11 +79,11 @@ def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> 
     return not any(flows.match(found) for flows in declined)
 
 
-def _is_non_persistent(found: Socket, listening: Mapping[tuple[IPv6Address, int], Socket]) -> bool:
-    """Whether it, or the server that accepted it, says so: the kernel does not pass a mark on."""
+def _priorities(found: Socket, listening: Mapping[tuple[IPv6Address, int], Socket]) -> set[int]:
+    """Its own, and that of the server that accepted it: the kernel does not pass them on."""
     servers = (listening.get((a, found.local_port)) for a in (found.local, UNSPECIFIED))
-    marked = (found, *(s for s in servers if s is not None and found.protocol == s.protocol))
-    return any(s.priority == NON_PERSISTENT_PRIORITY for s in marked)
+    accepted_by = (s for s in servers if s is not None and s.protocol == found.protocol)
+    return {found.priority, *(server.priority for server in accepted_by)}
 
 
 def _is_global(address: IPv6Address) -> bool:

@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.netlink import DumpInterruptedError, Netlink, messages
-from dmm_agent.sockets.continuity import addresses_in_use
+from dmm_agent.sockets.continuity import InUse, addresses_in_use
 from dmm_agent.sockets.sock_diag import (
     NETLINK_SOCK_DIAG,
     SOCK_DIAG_BY_FAMILY,
@@ -21,7 +21,6 @@ from dmm_agent.sockets.sock_diag import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from ipaddress import IPv6Address
 
     from dmm_agent.sockets.flows import DeclinedFlows
 
@@ -60,7 +59,7 @@ class SocketMonitor:
             NETLINK_SOCK_DIAG,
         )
         self._ends.bind((0, _GROUPS))
-        self._in_use: frozenset[IPv6Address] = frozenset()
+        self._in_use = InUse()
         self._looked_at = float("-inf")
 
     def fileno(self) -> int:
@@ -72,7 +71,7 @@ class SocketMonitor:
         self._ends.close()
         self._netlink.close()
 
-    def read(self) -> frozenset[IPv6Address] | None:
+    def read(self) -> InUse | None:
         """After sockets have ended: the addresses in use; None if there is no need to look.
 
         Raises:
@@ -83,7 +82,7 @@ class SocketMonitor:
             return self.look()
         return None
 
-    def look(self) -> frozenset[IPv6Address]:
+    def look(self) -> InUse:
         """The addresses in use now.
 
         Raises:
@@ -97,7 +96,7 @@ class SocketMonitor:
         self._in_use = found
         return found
 
-    def _list(self) -> frozenset[IPv6Address]:
+    def _list(self) -> InUse:
         for _ in range(LOOKS_AT_ONCE):
             try:
                 return addresses_in_use(list_sockets(self._netlink), self._declined)

@@ -102,12 +102,21 @@ class Pair:
         server.listen()
         return server
 
-    def session(self, source: IPv6Address | None = None) -> tuple[socket.socket, socket.socket]:
-        """A TCP session of the mobile node with its correspondent: the sockets of both."""
+    def session(
+        self, source: IPv6Address | None = None, *, takes_octets: int | None = None
+    ) -> tuple[socket.socket, socket.socket]:
+        """A TCP session of the mobile node with its correspondent: the sockets of both.
+
+        Args:
+            source: The node's address; the kernel chooses it if left out.
+            takes_octets: How much the correspondent takes before it reads.
+        """
         client = self.tcp("mn")
         if source is not None:
             client.bind((str(source), 0))
         with self.listening("cn") as server:
+            if takes_octets is not None:
+                server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, takes_octets)
             client.connect((str(CN), PORT))
             accepted, _ = server.accept()
         accepted.settimeout(5.0)

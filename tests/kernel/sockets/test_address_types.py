@@ -12,6 +12,8 @@ import pytest
 from tests.kernel.agent.lab import inside, ip, until
 from tests.kernel.sockets.pair import CN, FIRST, PORT, PRESENT, Pair, watch
 
+from dmm_agent.sockets.continuity import InUse
+
 sys.path.insert(0, str(Path(__file__).parents[3] / "roles/mobile_node/files/local/lib"))
 import dmm_sessions
 from dmm_sessions import AddressType, AddressTypeError, addresses
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXPECTED = [
-    (AddressType.FIXED, FIRST, {FIRST}),
-    (AddressType.SESSION_LASTING, PRESENT, {PRESENT}),
-    (AddressType.NON_PERSISTENT, PRESENT, set()),
-    (AddressType.GRACEFUL_REPLACEMENT, PRESENT, {PRESENT}),
+    (AddressType.FIXED, FIRST, InUse(frozenset({FIRST}))),
+    (AddressType.SESSION_LASTING, PRESENT, InUse(frozenset({PRESENT}))),
+    (AddressType.NON_PERSISTENT, PRESENT, InUse()),
+    (AddressType.GRACEFUL_REPLACEMENT, PRESENT, InUse(replaceable=frozenset({PRESENT}))),
 ]
 each_type = pytest.mark.parametrize(("address_type", "address", "needed"), EXPECTED)
 
@@ -47,7 +49,7 @@ def local(sock: socket.socket) -> IPv6Address:
     return IPv6Address(sock.getsockname()[0])
 
 
-def in_use() -> frozenset[IPv6Address]:
+def in_use() -> InUse:
     monitor = watch()
     try:
         return monitor.look()
@@ -65,7 +67,7 @@ def test_an_ordinary_session_gets_the_present_networks_address(mn: Pair) -> None
 
 @each_type
 def test_a_tcp_session_gets_its_types_address(
-    mn: Pair, address_type: AddressType, address: IPv6Address, needed: set[IPv6Address]
+    mn: Pair, address_type: AddressType, address: IPv6Address, needed: InUse
 ) -> None:
     mn.listening("cn")
     with dmm_sessions.create_connection((str(CN), PORT), address_type, timeout_s=5) as session:
@@ -75,7 +77,7 @@ def test_a_tcp_session_gets_its_types_address(
 
 @each_type
 def test_a_connected_udp_socket_gets_its_types_address(
-    mn: Pair, address_type: AddressType, address: IPv6Address, needed: set[IPv6Address]
+    mn: Pair, address_type: AddressType, address: IPv6Address, needed: InUse
 ) -> None:
     datagrams = mn.udp("mn")
     dmm_sessions.prefer(datagrams, address_type)
@@ -86,7 +88,7 @@ def test_a_connected_udp_socket_gets_its_types_address(
 
 @each_type
 def test_a_server_gets_its_types_address_and_what_it_accepts_its_type(
-    mn: Pair, address_type: AddressType, address: IPv6Address, needed: set[IPv6Address]
+    mn: Pair, address_type: AddressType, address: IPv6Address, needed: InUse
 ) -> None:
     with dmm_sessions.create_server(PORT, address_type) as server:
         assert local(server) == address
@@ -103,17 +105,17 @@ def test_what_a_server_on_all_addresses_accepts_has_its_type(mn: Pair) -> None:
     dmm_sessions.prefer(server, AddressType.NON_PERSISTENT)
     client = mn.tcp("cn")
     client.connect((str(FIRST), PORT))
-    assert in_use() == frozenset()
+    assert in_use() == InUse()
     dmm_sessions.prefer(server, AddressType.SESSION_LASTING)
-    assert in_use() == {FIRST}
+    assert in_use() == InUse(frozenset({FIRST}))
 
 
 def test_a_session_can_change_its_type_while_it_lasts(mn: Pair) -> None:
     client, _accepted = mn.session(FIRST)
     dmm_sessions.prefer(client, AddressType.NON_PERSISTENT)
-    assert in_use() == frozenset()
+    assert in_use() == InUse()
     dmm_sessions.prefer(client, AddressType.SESSION_LASTING)
-    assert in_use() == {FIRST}
+    assert in_use() == InUse(frozenset({FIRST}))
 
 
 def test_as_many_fixed_sessions_can_be_had_as_others(mn: Pair) -> None:

@@ -16,6 +16,8 @@ import pytest
 from tests.kernel.agent.lab import PREFIX, ip, until
 from tests.kernel.sockets.pair import CN, FIRST, PORT, PRESENT, Pair, watch
 
+from dmm_agent.sockets.continuity import InUse
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
@@ -25,10 +27,10 @@ ON_THE_NODE = ["ip", "netns", "exec", PREFIX + "mn"]
 ANYBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 EXPECTED = [
-    ("--fixed", FIRST, {FIRST}),
-    ("--session-lasting", PRESENT, {PRESENT}),
-    ("--non-persistent", PRESENT, set()),
-    ("--graceful-replacement", PRESENT, {PRESENT}),
+    ("--fixed", FIRST, InUse(frozenset({FIRST}))),
+    ("--session-lasting", PRESENT, InUse(frozenset({PRESENT}))),
+    ("--non-persistent", PRESENT, InUse()),
+    ("--graceful-replacement", PRESENT, InUse(replaceable=frozenset({PRESENT}))),
 ]
 each_type = pytest.mark.parametrize(("option", "address", "needed"), EXPECTED)
 as_each = pytest.mark.parametrize("who", [[], ANYBODY], ids=["root", "anybody"])
@@ -70,7 +72,7 @@ def running(option: str, *command: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def in_use() -> frozenset[IPv6Address]:
+def in_use() -> InUse:
     monitor = watch()
     try:
         return monitor.look()
@@ -100,7 +102,7 @@ def supervisors() -> list[int]:
 
 @each_type
 def test_a_shell_gets_its_types_address(
-    pair: Pair, option: str, address: IPv6Address, needed: set[IPv6Address]
+    pair: Pair, option: str, address: IPv6Address, needed: InUse
 ) -> None:
     server = pair.listening("cn")
     with running(option, "bash", "-c", f"exec 3<>/dev/tcp/{CN}/{PORT}; read line <&3"):
@@ -113,7 +115,7 @@ def test_a_shell_gets_its_types_address(
 @as_each
 @each_type
 def test_curl_gets_its_types_address(
-    pair: Pair, option: str, address: IPv6Address, needed: set[IPv6Address], who: list[str]
+    pair: Pair, option: str, address: IPv6Address, needed: InUse, who: list[str]
 ) -> None:
     del needed
     server = pair.listening("cn")
@@ -187,7 +189,7 @@ def test_a_server_on_all_addresses_is_at_the_fixed_one_alone(pair: Pair) -> None
     with running(
         "--fixed", sys.executable, "-c", f"{serve}; s.accept(); print('served')"
     ) as server:
-        assert until(lambda: in_use() == {FIRST})
+        assert until(lambda: in_use() == InUse(frozenset({FIRST})))
         pair.tcp("cn").connect((str(FIRST), 7001))
         assert server.communicate(timeout=10)[0] == "served\n"
 
@@ -200,7 +202,7 @@ def test_what_a_non_persistent_server_accepts_needs_no_address(pair: Pair) -> No
         assert server.stdout.readline() == "ready\n"
         pair.tcp("cn").connect((str(PRESENT), 7001))
         assert server.stdout.readline() == "on\n"
-        assert in_use() == frozenset()
+        assert in_use() == InUse()
 
 
 # As if nothing stood between

@@ -242,6 +242,58 @@ def test_an_agent_that_starts_anew_is_newer_than_what_it_said_before() -> None:
     assert 0 < (first.sequence - last.sequence) % 0x10000 < 0x8000
 
 
+def deprecated(*addresses: IPv6Address, at: float) -> Addressed:
+    return Addressed(tuple(OwnAddress(a, at, math.inf) for a in addresses))
+
+
+def test_an_address_is_kept_a_while_for_sockets_that_can_do_without() -> None:
+    mn = MobileNode()
+    mn.handle(addressed(HNP1[7]))
+    (report,) = mn.handle(SocketsInUse(frozenset(), replaceable=frozenset({HNP1[7]})))
+    assert prefixes(report) == [HNP1]
+    assert "replaced" not in mn.timers
+
+    mn.now = 2000.0
+    assert mn.handle(deprecated(HNP1[7], at=2000.0)) == []
+    mn.now = 2020.0
+    assert mn.handle(deprecated(HNP1[7], at=2020.0)) == [], "a router says it again"
+    assert mn.timers["replaced"] == 2030.0
+
+    (ended,) = mn.fire("replaced")
+    assert prefixes(ended) == []
+    assert mn.node.snapshot(mn.now)["sessions"] == []
+
+
+def test_an_address_that_is_preferred_again_is_kept_on() -> None:
+    mn = MobileNode()
+    mn.handle(SocketsInUse(frozenset(), replaceable=frozenset({HNP1[7]})))
+    mn.handle(deprecated(HNP1[7], at=1000.0))
+    mn.now = 1010.0
+    mn.handle(addressed(HNP1[7]))
+    assert "replaced" not in mn.timers
+
+    mn.now = 1050.0
+    mn.handle(deprecated(HNP1[7], at=1050.0))
+    assert mn.timers["replaced"] == 1080.0
+
+
+def test_an_address_that_will_be_deprecated_is_kept_from_then_on() -> None:
+    mn = MobileNode()
+    mn.handle(SocketsInUse(frozenset(), replaceable=frozenset({HNP1[7]})))
+    mn.handle(deprecated(HNP1[7], at=5000.0))
+    assert mn.timers["replaced"] == 5030.0
+
+
+def test_another_socket_that_lasts_keeps_its_address() -> None:
+    mn = MobileNode()
+    mn.handle(SocketsInUse(frozenset({HNP1[7]}), replaceable=frozenset({HNP1[7]})))
+    mn.handle(deprecated(HNP1[7], at=1000.0))
+
+    assert mn.fire("replaced") == []
+    (row,) = mn.node.snapshot(mn.now)["sessions"]
+    assert row["hnp"] == str(HNP1)
+
+
 def test_what_is_reported_can_be_looked_at() -> None:
     assert with_session().node.snapshot(0.0)["sessions"] == [
         {"hnp": str(HNP1), "addresses": [str(HNP1[7])], "acknowledged": True}

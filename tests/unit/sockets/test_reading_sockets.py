@@ -21,7 +21,7 @@ from dmm_agent.dataplane.netlink import (
     attribute_u32,
 )
 from dmm_agent.sockets import monitor as monitoring
-from dmm_agent.sockets.continuity import addresses_in_use
+from dmm_agent.sockets.continuity import InUse, addresses_in_use
 from dmm_agent.sockets.flows import DeclinedFlows
 from dmm_agent.sockets.monitor import LOOKS_AT_ONCE, SocketMonitor
 from dmm_agent.sockets.sock_diag import INET_DIAG_CLASS_ID, Socket, State, decode_socket
@@ -62,8 +62,9 @@ def test_states_that_later_kernels_may_invent_are_passed_over() -> None:
 
 def test_unusual_addresses_are_not_global() -> None:
     odd = ("::", "::1", "fe80::1", "ff0e::1", "::ffff:192.0.2.1")
-    assert addresses_in_use(session(IPv6Address(text)) for text in odd) == frozenset()
-    assert addresses_in_use([session(IPv6Address("fd00::1"))]) == {IPv6Address("fd00::1")}
+    assert addresses_in_use(session(IPv6Address(text)) for text in odd) == InUse()
+    local = IPv6Address("fd00::1")
+    assert addresses_in_use([session(local)]) == InUse(frozenset({local}))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., SocketMonit
 
 def test_an_interrupted_look_is_repeated(looks: Callable[..., SocketMonitor]) -> None:
     changed = DumpInterruptedError("changed")
-    assert looks(changed, changed, frozenset({ONE})).look() == {ONE}
+    assert looks(changed, changed, frozenset({ONE})).look().addresses == {ONE}
 
 
 def test_if_every_look_is_interrupted_what_was_in_use_counts(
@@ -151,8 +152,8 @@ def test_if_every_look_is_interrupted_what_was_in_use_counts(
 ) -> None:
     changed = DumpInterruptedError("changed")
     monitor = looks(frozenset({ONE}), *[changed] * LOOKS_AT_ONCE)
-    assert monitor.look() == {ONE}
-    assert monitor.look() == {ONE}
+    assert monitor.look().addresses == {ONE}
+    assert monitor.look().addresses == {ONE}
 
 
 def test_an_end_is_believed_when_a_second_look_says_the_same(
@@ -160,4 +161,4 @@ def test_an_end_is_believed_when_a_second_look_says_the_same(
 ) -> None:
     both, one, none = frozenset({ONE, TWO}), frozenset({ONE}), frozenset[IPv6Address]()
     monitor = looks(both, one, both, none, one, none, none)
-    assert [monitor.look() for _ in range(4)] == [both, both, one, none]
+    assert [monitor.look().addresses for _ in range(4)] == [both, both, one, none]
