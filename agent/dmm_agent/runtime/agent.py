@@ -42,7 +42,6 @@ from dmm_agent.runtime.readiness import tell_ready
 from dmm_agent.runtime.recorder import Recorder
 from dmm_agent.runtime.signalling import Signalling
 from dmm_agent.runtime.timers import Timers
-from dmm_agent.sockets.flows import DeclinedFlows
 from dmm_agent.sockets.monitor import LOOK_EVERY_S
 from dmm_agent.store.store import Store, StoreError
 
@@ -236,10 +235,7 @@ class Agent:
         radio = self._config.radio
         if radio is None:
             return None
-        declined = [
-            DeclinedFlows(protocol=flow.protocol, remote_ports=(flow.port,))
-            for flow in self._config.mobile_nodes.declined_flows
-        ]
+        declined = self._config.mobile_nodes.declined_flows
         return self._keep(stack, MobileNode(radio, declined, netlink, self._clock, self._counters))
 
     def _watch_mobile_node(self, stack: ExitStack, node: MobileNode) -> None:

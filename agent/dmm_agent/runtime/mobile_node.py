@@ -18,11 +18,11 @@ from dmm_agent.sockets.monitor import SocketMonitor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from dmm_agent.config import Flow
     from dmm_agent.dataplane.netlink import Netlink
     from dmm_agent.functions.events import Addressed, Event
     from dmm_agent.runtime.clock import Clock
     from dmm_agent.runtime.counters import Counters
-    from dmm_agent.sockets.flows import DeclinedFlows
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class MobileNode:
     def __init__(
         self,
         radio: str,
-        declined: Sequence[DeclinedFlows],
+        declined: Sequence[Flow],
         netlink: Netlink,
         clock: Clock,
         counters: Counters,

@@ -11,7 +11,7 @@ from dmm_agent.sockets.sock_diag import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from dmm_agent.sockets.flows import DeclinedFlows
+    from dmm_agent.config import Flow
     from dmm_agent.sockets.sock_diag import Socket
 
 
@@ -42,7 +42,7 @@ class InUse:
         return address in self.addresses or address in self.replaceable
 
 
-def addresses_in_use(sockets: Iterable[Socket], declined: Sequence[DeclinedFlows] = ()) -> InUse:
+def addresses_in_use(sockets: Iterable[Socket], declined: Sequence[Flow] = ()) -> InUse:
     """The global addresses that sockets need: of sessions, and of servers bound to one.
 
     Args:
@@ -65,7 +65,7 @@ def addresses_in_use(sockets: Iterable[Socket], declined: Sequence[DeclinedFlows
     return InUse(frozenset(lasting), frozenset(replaceable))
 
 
-def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> bool:
+def needs_its_address(found: Socket, declined: Sequence[Flow] = ()) -> bool:
     """Whether a socket is lost when its address is.
 
     A socket that has an address is a session (TCP from its first segment on, UDP once it is
@@ -76,7 +76,9 @@ def needs_its_address(found: Socket, declined: Sequence[DeclinedFlows] = ()) -> 
     # Our side is closed, all of it has arrived, and no process is there to take what may come.
     if found.state is State.FIN_WAIT_2 and not found.inode:
         return False
-    return not any(flows.match(found) for flows in declined)
+    return not any(
+        (found.protocol, found.remote_port) == (flow.protocol, flow.port) for flow in declined
+    )
 
 
 def _priorities(found: Socket, listening: Mapping[tuple[IPv6Address, int], Socket]) -> set[int]:

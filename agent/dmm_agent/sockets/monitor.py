@@ -22,7 +22,7 @@ from dmm_agent.sockets.sock_diag import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dmm_agent.sockets.flows import DeclinedFlows
+    from dmm_agent.config import Flow
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class SocketMonitor:
         OSError: the kernel has no sock_diag.
     """
 
-    def __init__(self, declined: Sequence[DeclinedFlows], clock: Callable[[], float]) -> None:
+    def __init__(self, declined: Sequence[Flow], clock: Callable[[], float]) -> None:
         self._declined = declined
         self._clock = clock
         self._netlink = Netlink(NETLINK_SOCK_DIAG)

@@ -13,7 +13,7 @@ from tests.kernel.agent.lab import PREFIX, inside, ip, run
 from dmm_agent.sockets.monitor import SocketMonitor
 
 if TYPE_CHECKING:
-    from dmm_agent.sockets.flows import DeclinedFlows
+    from dmm_agent.config import Flow
 
 FIRST = IPv6Address("2001:db8:1:8100::101")
 """Of the network where the node was; deprecated."""
@@ -37,7 +37,7 @@ route add {PRESENT}/64 dev mn
 """
 
 
-def watch(*declined: DeclinedFlows) -> SocketMonitor:
+def watch(*declined: Flow) -> SocketMonitor:
     """What watches the mobile node's sockets; it takes any two looks to be a second apart."""
     seconds = itertools.count()
     with inside("mn"):

@@ -9,8 +9,8 @@ import pytest
 from tests.kernel.agent.lab import PREFIX, inside, run, until
 from tests.kernel.sockets.pair import CN, FIRST, PORT, PRESENT, Pair, watch
 
+from dmm_agent.config import Flow
 from dmm_agent.sockets.continuity import InUse
-from dmm_agent.sockets.flows import DeclinedFlows
 from dmm_agent.sockets.monitor import SocketMonitor
 
 if TYPE_CHECKING:
@@ -176,11 +176,11 @@ def test_several_addresses_in_use_are_all_told(pair: Pair, monitor: SocketMonito
 def test_declined_flows_do_not_count_others_do(pair: Pair) -> None:
     pair.session(FIRST)
     for flows, expected in (
-        (DeclinedFlows(protocol="tcp", remote_ports=(80, PORT)), frozenset()),
-        (DeclinedFlows(protocol="tcp", remote_ports=(80,)), {FIRST}),
-        (DeclinedFlows(protocol="udp", remote_ports=(PORT,)), {FIRST}),
+        ([Flow(protocol="tcp", port=80), Flow(protocol="tcp", port=PORT)], frozenset()),
+        ([Flow(protocol="tcp", port=80)], {FIRST}),
+        ([Flow(protocol="udp", port=PORT)], {FIRST}),
     ):
-        monitor = watch(flows)
+        monitor = watch(*flows)
         assert monitor.look().addresses == expected, flows
         monitor.close()
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from dmm_agent.dataplane.netlink import (
     NLM_F_DUMP_INTR,
@@ -22,7 +21,6 @@ from dmm_agent.dataplane.netlink import (
 )
 from dmm_agent.sockets import monitor as monitoring
 from dmm_agent.sockets.continuity import InUse, addresses_in_use
-from dmm_agent.sockets.flows import DeclinedFlows
 from dmm_agent.sockets.monitor import LOOKS_AT_ONCE, SocketMonitor
 from dmm_agent.sockets.sock_diag import INET_DIAG_CLASS_ID, Socket, State, decode_socket
 
@@ -65,21 +63,6 @@ def test_unusual_addresses_are_not_global() -> None:
     assert addresses_in_use(session(IPv6Address(text)) for text in odd) == InUse()
     local = IPv6Address("fd00::1")
     assert addresses_in_use([session(local)]) == InUse(frozenset({local}))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "field"),
-    [
-        ({"protocol": "sctp", "remote_ports": [80]}, "protocol"),
-        ({"protocol": "tcp", "remote_ports": []}, "remote_ports"),
-        ({"protocol": "tcp", "remote_ports": [0]}, "remote_ports"),
-        ({"protocol": "tcp", "remote_ports": [80], "local_ports": [1]}, "local_ports"),
-    ],
-)
-def test_wrong_declined_flows_are_refused_by_field(wrong: dict[str, object], field: str) -> None:
-    with pytest.raises(ValidationError) as refused:
-        DeclinedFlows.model_validate(wrong)
-    assert refused.value.errors()[0]["loc"][0] == field
 
 
 # Lists that change while they are read
