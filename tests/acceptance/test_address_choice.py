@@ -1,0 +1,107 @@
+"""Which address new sessions of a node have that has moved."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from looks import addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from ipaddress import IPv6Network
+
+    from cast import Cast
+    from labs import Lab
+
+PORT = 7653
+SERVER = """
+import signal, socket, sys
+server = socket.create_server((sys.argv[1], PORT), family=socket.AF_INET6)
+signal.pause()
+""".replace("PORT", str(PORT))
+CLIENT = """
+import socket, sys
+session = socket.create_connection((sys.argv[1], PORT), timeout=10)
+print(session.getsockname()[0])
+""".replace("PORT", str(PORT))
+DEPRECATED_WITHIN_S = 45.0
+"""A prefix without traffic stays preferred for 30 s: the new network does not know of it."""
+
+
+class Programs:
+    """Programs in the background of machines, ended with the test."""
+
+    def __init__(self, lab: Lab, until: Callable[..., Any]) -> None:
+        self._lab, self._until = lab, until
+        self._started: list[tuple[str, str]] = []
+
+    def start(self, host: str, command: str, *arguments: str) -> str:
+        """Start one; the file that it writes to."""
+        output = f"/run/address-choice-{len(self._started)}"
+        pid = self._lab.host(host).check_output(
+            f"setsid {command} > {output} 2>&1 < /dev/null & echo $!", *arguments
+        )
+        self._started.append((host, pid.strip()))
+        return output
+
+    def serve(self, host: str, address: str) -> None:
+        """A TCP server, and wait until it listens."""
+        self.start(host, "python3 -c %s %s", SERVER, address)
+        listening = f"ss -6Htln 'sport = :{PORT}'"
+        self._until(lambda: self._lab.host(host).check_output(listening), "a server")
+
+    def end(self) -> None:
+        for host, pid in self._started:
+            self._lab.host(host).run("kill -9 %s", pid)
+
+
+@pytest.fixture
+def programs(lab: Lab, until: Callable[..., Any]) -> Iterator[Programs]:
+    started = Programs(lab, until)
+    yield started
+    started.end()
+
+
+def move(lab: Lab, cast: Cast, until: Callable[..., Any], to: str) -> IPv6Network:
+    """Move the node, and wait until it has a preferred address there; the network's pool."""
+    pool = cast.topology.machines[to].network.mobile_pool
+    lab.host(cast.mobile_node).check_output("dmm-radio move %s", to)
+
+    def arrived() -> bool:
+        ours = addresses(lab, cast, pool)
+        others = [a for p in pools(cast) - {pool} for a in addresses(lab, cast, p)]
+        return any(is_preferred(a) for a in ours) and not any(is_preferred(a) for a in others)
+
+    until(arrived, f"an address of {to} is preferred, and no other", DEPRECATED_WITHIN_S)
+    return pool
+
+
+def pools(cast: Cast) -> set[IPv6Network]:
+    return {m.network.mobile_pool for m in cast.topology.machines.values()}
+
+
+def is_preferred(address: dict[str, Any]) -> bool:
+    return address["preferred_life_time"] > 0 and not address.get("tentative")
+
+
+def test_new_sessions_have_the_present_networks_address_fixed_ones_the_first(
+    lab: Lab, cast: Cast, programs: Programs, until: Callable[..., Any]
+) -> None:
+    """And they work, since a TCP session is not made without answers."""
+    home = move(lab, cast, until, cast.home_access_router.name)
+    programs.serve(cast.correspondent.name, cast.correspondent_address)
+    there = move(lab, cast, until, cast.visited("away").name)
+    node = lab.host(cast.mobile_node)
+    for option, expected in {
+        "": there,
+        "dmm-run --session-lasting": there,
+        "dmm-run --graceful-replacement": there,
+        "dmm-run --non-persistent": there,
+        "dmm-run --fixed": home,
+    }.items():
+        connect = f"{option} python3 -c %s %s"
+        source = node.check_output(connect, CLIENT, cast.correspondent_address).strip()
+        assert IPv6Address(source) in expected, option
+    lab.host(cast.mobile_node).check_output("dmm-radio move %s", cast.home_access_router.name)
