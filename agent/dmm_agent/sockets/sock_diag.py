@@ -31,7 +31,9 @@ PROTOCOLS = {
     socket.IPPROTO_UDP: "udp",
     socket.IPPROTO_UDPLITE: "udplite",
 }
-"""What is listed; a protocol that the kernel lacks has no sockets."""
+"""What is listed."""
+MAY_LACK = frozenset({"udplite"})
+"""Protocols that a kernel can be without; who has none has no sockets of it."""
 
 _REQUEST = struct.Struct("=BBBxI48x")
 _MESSAGE = struct.Struct("=BBxx2s2s16s16sIQ16xI")
@@ -96,6 +98,8 @@ def list_sockets(netlink: Netlink) -> Iterator[Socket]:
         except NetlinkError as error:
             if error.errno != errno.ENOENT:
                 raise
+            if name not in MAY_LACK:
+                raise NetlinkError(f"this kernel cannot list sockets ({name}_diag)") from error
 
 
 def request(protocol: int) -> bytes:

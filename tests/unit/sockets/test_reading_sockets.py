@@ -22,7 +22,13 @@ from dmm_agent.dataplane.netlink import (
 from dmm_agent.sockets import monitor as monitoring
 from dmm_agent.sockets.continuity import InUse, addresses_in_use
 from dmm_agent.sockets.monitor import LOOKS_AT_ONCE, SocketMonitor
-from dmm_agent.sockets.sock_diag import INET_DIAG_CLASS_ID, Socket, State, decode_socket
+from dmm_agent.sockets.sock_diag import (
+    INET_DIAG_CLASS_ID,
+    Socket,
+    State,
+    decode_socket,
+    list_sockets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,6 +80,7 @@ def kernel() -> Iterator[tuple[Netlink, socket.socket]]:
     netlink = Netlink()
     netlink.close()
     netlink._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    netlink._socket.settimeout(5.0)
     yield netlink, other
     netlink.close()
     other.close()
@@ -100,6 +107,23 @@ def test_a_list_that_ends_by_an_error_is_an_error(kernel: tuple[Netlink, socket.
     other.send(message(NLMSG_DONE, 2, struct.pack("=i", -12)))
     with pytest.raises(NetlinkError, match="Cannot allocate memory"):
         netlink.dump(20, b"")
+
+
+def test_a_kernel_that_cannot_list_sessions_is_an_error_one_without_udplite_is_not(
+    kernel: tuple[Netlink, socket.socket],
+) -> None:
+    netlink, other = kernel
+    no_such = message(NLMSG_DONE, 2, struct.pack("=i", -2))
+    nothing = message(NLMSG_DONE, 2, bytes(4))
+    for answers in ([nothing, nothing, no_such], [no_such]):
+        netlink._sequence = 0
+        for number, answer in enumerate(answers, 1):
+            other.send(answer[:8] + struct.pack("=I", number) + answer[12:])
+        if answers == [no_such]:
+            with pytest.raises(NetlinkError, match="tcp_diag"):
+                list(list_sockets(netlink))
+        else:
+            assert list(list_sockets(netlink)) == []
 
 
 @pytest.fixture
