@@ -75,6 +75,10 @@ class Registration:
             options=tuple(options),
         )
 
+    def abandon(self) -> None:
+        """Nothing is wanted of it any more; that has yet to be said."""
+        self.lifetime_s, self.registered_until, self.sent_at = 0, 0.0, 0.0
+
     def grant(self, answer: BindingAcknowledgement) -> float:
         """Take an acceptance; returns when to ask again (11.7.3).
 

@@ -282,8 +282,26 @@ class Client(Function[ClientOptions]):
         elif what == "expiry" and registration.lifetime_s == 0:
             yield from self._end(registration, now)
         elif what == "expiry":
-            yield Record("registration_lapsed", {"hoa": str(home)})
+            yield from self._lapsed(registration, now)
+
+    def _lapsed(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """Nobody has answered for a whole lifetime.
+
+        The home agent may have accepted an update all the same. Until that has ended or is taken
+        back, the address is no place to send packets to.
+        """
+        yield Record("registration_lapsed", {"hoa": str(registration.home)})
+        if registration.may_last_until <= now:
             yield from self._lose(registration, now)
+            return
+        yield from self._requests.finish(registration.home)
+        yield CancelTimer(self.name, ("refresh", registration.home))
+        yield Remove(VisitorRoute(registration.prefix, registration.agent))
+        yield DropAddress(self._link, registration.home)
+        self._addresses.pop(registration.home, None)
+        registration.abandon()
+        yield SetTimer(self.name, ("expiry", registration.home), registration.ends_at)
+        yield from self._settle(now)
 
     def _renew(self, registration: Registration, now: float) -> Iterator[Effect]:
         """The binding's time is soon up, or the home agent has it no more."""

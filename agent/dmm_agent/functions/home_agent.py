@@ -68,7 +68,7 @@ class HomeAgent:
         elif last is not None and not is_newer(update.sequence, last):
             yield self._answer(update, BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
         elif update.ends:
-            yield from self._deregister(update)
+            yield from self._deregister(update, now)
         else:
             yield from self._register(update, now)
 
@@ -112,12 +112,19 @@ class HomeAgent:
         yield from self._networks.register(update, binding)
         yield self._answer(update, BindingStatus.ACCEPTED, granted_s)
 
-    def _deregister(self, update: HomeUpdate) -> Iterator[Effect]:
-        """The node is home, or no session needs the address any more."""
+    def _deregister(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
+        """The node is home, or no session needs the address any more.
+
+        The sequence number counts also where nothing is bound: the update that it takes back may
+        yet arrive. It is remembered for as long as the lease.
+        """
+        lease = self._allocator.claim(update.binding, update.mn_id, now)
+        if lease is not None:
+            yield from self._allocator.keep(lease)
+            yield from self._accept(update)
         if self._database.bindings.get(update.binding) is None:
             yield self._answer(update, BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
             return
-        yield from self._accept(update)
         yield from self._networks.deregister(update.mn_id)
         yield from self._database.unbind(update.binding)
         yield self._answer(update, BindingStatus.ACCEPTED)

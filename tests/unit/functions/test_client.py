@@ -327,6 +327,9 @@ def test_a_binding_that_cannot_be_renewed_ends_with_the_address(node: Node) -> N
     effects = node.fire(ends)
     assert DropAddress("radio0", HOME) in effects
     assert Remove(VisitorRoute(IPv6Network(HOME), LM1)) in effects
+    assert asked(effects).lifetime_s == 0, "the renewal may have been accepted all the same"
+    assert timer(effects, "expiry").at_s == NOW + 30 + 60
+    node.fire(timer(effects, "expiry"))
     assert node.rows() == []
 
 

@@ -188,6 +188,14 @@ def test_a_late_copy_does_not_bring_back_what_was_de_registered(agent: HomeAgent
     assert agent.table("bindings") == []
 
 
+def test_an_update_that_comes_after_what_takes_it_back_binds_nothing(
+    agent: HomeAgentSteps,
+) -> None:
+    assert verdict(agent.tell(11, source=HOME, lifetime_s=0)) == (133, 0)
+    assert verdict(agent.tell(10)) == (BindingStatus.SEQUENCE_OUT_OF_WINDOW, 0)
+    assert agent.table("bindings") == []
+
+
 def test_sequence_numbers_go_round() -> None:
     assert is_newer(16, 15)
     assert is_newer(32782, 15)
