@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dmm_agent.functions.effects import (
     BindingRoute,
     Delivery,
+    PassingRoute,
     RefusingRoute,
     VisitorRoute,
     Withdrawal,
@@ -215,8 +216,8 @@ class Inspection:
         for name, forwarding in self._world.tables.items():
             left_over = forwarding.unclaimed()
             for route in forwarding.routes.values():
-                if isinstance(route, RefusingRoute | Withdrawal):
-                    continue  # says itself that nobody, or not this node, has the prefix
+                if isinstance(route, PassingRoute | RefusingRoute | Withdrawal):
+                    continue  # says that nobody has the prefix, or not this node, or who knows
                 mobile = self._world.plan.directory.home_of(route.prefix) is not None
                 one = route.prefix.prefixlen == HNP_LENGTH
                 if one and mobile and route not in left_over and not self._is_leased(route.prefix):
