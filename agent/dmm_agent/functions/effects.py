@@ -251,6 +251,8 @@ class Record:
 
     name: str
     fields: dict[str, Any] = field(default_factory=dict)
+    warning: bool = False
+    """Whether somebody should look after it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,7 +228,9 @@ class Proxy(Function[ProxyOptions]):
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
         if not self._registrations.settles(source, answer):
+            yield from self._registrations.ask_again(source, answer, now)
             return
+        answer = self._registrations.in_own_time(answer)
         yield from self._registrations.deregistered(node_of(answer), answer.sequence)
         here = next((a for a in self._attachments.values() if answer.sequence in a.asked), None)
         if here is None or here.mn_id != node_of(answer):

@@ -5,12 +5,15 @@ A node is there with these prefixes; it has left; or it is there, but needs a pr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.clock_offsets import ClockOffsets
 from dmm_agent.functions.proxy_messages import (
     ANY_PREFIX,
     LONGEST_LIFETIME_S,
+    node_of,
     proxy_binding_update,
 )
 from dmm_agent.functions.requests import Patience, Requests
@@ -46,6 +49,7 @@ class Registrations:
         self._requests = Requests(owner)
         self._sequence = context.random.randrange(0x10000)
         self._lm = context.directory.named(context.network).lm
+        self._clocks = ClockOffsets()
         self._leaving: dict[str, int] = {}
         """Sequence numbers of de-registrations that may be unanswered, by node."""
         self._ended: dict[tuple[str, IPv6Network], int] = {}
@@ -127,6 +131,34 @@ class Registrations:
         """Whether an acknowledgement is the LM's last word on an update."""
         return source == self._lm and answer.status not in ASK_AGAIN
 
+    def ask_again(
+        self, source: IPv6Address, answer: BindingAcknowledgement, now: float
+    ) -> Iterator[Effect]:
+        """A copy was refused for its time; if that was for our clock, the next goes at once."""
+        if source != self._lm:
+            return
+        mn_id, sequence = node_of(answer), answer.sequence
+        keys: list[Hashable] = [("register", sequence)]
+        keys += [("deregister", mn_id)] if self._leaving.get(mn_id) == sequence else []
+        keys += [("end", *end) for end, asked in self._ended.items() if asked == sequence]
+        for key in keys:
+            sent_at = self._requests.sent_at(key)
+            if sent_at is None:
+                continue
+            better = yield from self._clocks.learn(source, answer, sent_at, now)
+            if better:
+                yield from self._requests.repeat(key, now)
+
+    def in_own_time(self, answer: BindingAcknowledgement) -> BindingAcknowledgement:
+        """An answer of the LM with its times as this host's clock shows them."""
+        if self._clocks.ahead_s(self._lm) == 0.0:
+            return answer
+        options = (
+            self._clocks.here(self._lm, option) if isinstance(option, Timestamp) else option
+            for option in answer.options
+        )
+        return replace(answer, options=tuple(options))
+
     def answered(self, here: Attachment, answer: BindingAcknowledgement) -> Iterator[Effect]:
         """The LM has decided on an update for a node."""
         del here.asked[answer.sequence]
@@ -136,8 +168,8 @@ class Registrations:
         self._sequence = (self._sequence + 1) % 0x10000
         return self._sequence
 
-    @staticmethod
     def _update(
+        self,
         sequence: int,
         mn_id: str,
         hnps: tuple[IPv6Network, ...],
@@ -151,6 +183,6 @@ class Registrations:
             mn_id=mn_id,
             hnps=hnps,
             handoff=handoff,
-            time=Timestamp.at(now),
+            time=self._clocks.there(self._lm, Timestamp.at(now)),
             lifetime_s=lifetime_s,
         )

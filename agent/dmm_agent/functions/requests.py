@@ -36,6 +36,8 @@ class _Request:
     patience: Patience
     attempt: int
     wait_s: float
+    sent_at: float
+    """When the last copy went out."""
     source: IPv6Address | None
     home_source: IPv6Address | None
     link: str | None
@@ -83,7 +85,15 @@ class Requests:
         if key not in self._open and len(self._open) >= self._limit:
             yield from self.finish(next(iter(self._open)))
         self._open[key] = request = _Request(
-            destination, make, patience, 0, patience.first_wait_s, source, home_source, link
+            destination,
+            make,
+            patience,
+            0,
+            patience.first_wait_s,
+            now,
+            source,
+            home_source,
+            link,
         )
         yield from self._send(key, request, now)
 
@@ -105,6 +115,17 @@ class Requests:
         request.wait_s = min(2 * request.wait_s, request.patience.longest_wait_s)
         yield from self._send(key, request, now)
 
+    def sent_at(self, key: Hashable) -> float | None:
+        """When the last copy of a request went out; None if it is not open."""
+        request = self._open.get(key)
+        return None if request is None else request.sent_at
+
+    def repeat(self, key: Hashable, now: float) -> Iterator[Effect]:
+        """The last copy was no good, and another will be: send it now."""
+        request = self._open.get(key)
+        if request is not None:
+            yield from self._send(key, request, now)
+
     def hurry(self, key: Hashable, now: float) -> Iterator[Effect]:
         """There is fresh reason to ask: if the pause has grown, send now and start over with it."""
         request = self._open.get(key)
@@ -113,6 +134,7 @@ class Requests:
             yield from self._send(key, request, now)
 
     def _send(self, key: Hashable, request: _Request, now: float) -> Iterator[Effect]:
+        request.sent_at = now
         message = request.make(request.attempt, now)
         if request.link is None:
             yield Send(request.destination, message, request.source, request.home_source)

@@ -67,8 +67,8 @@ if TYPE_CHECKING:
     from dmm_agent.functions.cache import LearntRoute
 
 
-CLOCKS_DIFFER_S = 1.0
-"""More than clocks that are in step differ."""
+OLDEST_NOTICE_UNITS = 10 << 16
+"""No notice is older when it comes (10 s; it is repeated for 6): a clock was set back."""
 
 
 class MobilityRouter(Function[RoutingOptions]):
@@ -344,7 +344,7 @@ class MobilityRouter(Function[RoutingOptions]):
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
-        if self._is_news(hnp, notice, now):
+        if self._is_news(hnp, notice):
             if notice.reason == UpdateReason.UPDATE_SESSION_PARAMETERS:
                 yield from self._pushed(hnp, notice, now)
             else:
@@ -354,14 +354,13 @@ class MobilityRouter(Function[RoutingOptions]):
             acknowledgement = UpdateNotificationAcknowledgement(notice.sequence, 0, ids)
             yield Send(source, acknowledgement)
 
-    def _is_news(self, hnp: IPv6Network, notice: UpdateNotification, now: float) -> bool:
-        """Whether no newer notice came before it; one of a clock that is ahead does not count."""
+    def _is_news(self, hnp: IPv6Network, notice: UpdateNotification) -> bool:
+        """Whether no newer notice came before it; one of a clock that was set back is new."""
         time = notice.first(Timestamp)
         if time is None:
             return True
         newest = self._noticed.pop(hnp, 0)
-        if newest > Timestamp.at(now + CLOCKS_DIFFER_S).units:
-            newest = 0
+        newest = 0 if newest - time.units > OLDEST_NOTICE_UNITS else newest
         self._noticed[hnp] = max(newest, time.units)
         if len(self._noticed) > self.options.max_cache:
             self._noticed.popitem(last=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.clock_offsets import ClockOffsets
 from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.lease_lifetimes import leases_of
 from dmm_agent.functions.proxy_messages import (
@@ -21,7 +22,7 @@ from dmm_agent.functions.proxy_messages import (
 from dmm_agent.wire import BindingStatus, Timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.base import Context
@@ -79,12 +80,16 @@ class Upstream:
     """Registrations of this LM with home LMs.
 
     Never sends again by itself: the access router, who alone knows that the node is still there,
-    repeats its update with a new timestamp, and each copy is passed on.
+    repeats its update with a new timestamp, and each copy is passed on. Only when a home LM's clock
+    turns out to be another than was thought, the same is said once more at once.
+
+    Times are this LM's here, and a home LM's in messages to and from it.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._sequence = context.random.randrange(0x10000)
+        self.clocks = ClockOffsets()
         self._questions: dict[int, _Question] = {}
         self._ends: dict[int, _End] = {}
         """By the sequence number of each message that is part of it."""
@@ -162,7 +167,7 @@ class Upstream:
                 mn_id=mn_id,
                 hnps=[hnp],
                 handoff=4,
-                time=time,
+                time=self.clocks.there(home_lm, time),
                 lifetime_s=0,
             ),
         )
@@ -182,10 +187,24 @@ class Upstream:
             mn_id=node_of(update),
             hnps=hnps,
             handoff=handoff_of(update),
-            time=time,
+            time=self.clocks.there(home_lm, time),
             lifetime_s=lifetime_s,
         )
         return Send(home_lm, message)
+
+    def said_again(
+        self, source: IPv6Address, answer: BindingAcknowledgement, now: float
+    ) -> Generator[Effect, None, bool]:
+        """Whether an acknowledgement was a refusal for the time, after which the same was asked."""
+        question = self._questions.get(answer.sequence)
+        if question is None or (question.home_lm, question.mn_id) != (source, node_of(answer)):
+            return False
+        if not (yield from self.clocks.learn(source, answer, question.asked_at, now)):
+            return False
+        question.asked_at = now
+        hnps, update = list(question.hnps), question.update
+        yield self._pass_on(source, answer.sequence, hnps, update, LONGEST_LIFETIME_S)
+        return True
 
     def answered(self, source: IPv6Address, answer: BindingAcknowledgement) -> Answered | None:
         """Match an acknowledgement; None when nothing like it was asked."""

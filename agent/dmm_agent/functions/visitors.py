@@ -101,6 +101,8 @@ class Visitors:
         self, source: IPv6Address, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
         """A home LM accepted or refused to point here."""
+        if (yield from self._upstream.said_again(source, answer, now)):
+            return
         answered = self._upstream.answered(source, answer)
         if answered is None:
             yield from self._upstream.end_answered(source, answer, now)
@@ -190,7 +192,9 @@ class Visitors:
         MR beside hears of it, because what it knows of the prefix is no longer true either.
         """
         bindings = self._database.bindings
+        clocks = self._upstream.clocks
         time = indication.first(Timestamp)
+        time = None if time is None else clocks.here(source, time)
         options = [o for o in indication.options if not isinstance(o, Timestamp)]
         status = RevocationStatus.BINDING_DOES_NOT_EXIST
         for hnp in prefixes_of(indication):
@@ -202,7 +206,7 @@ class Visitors:
                 yield from self._database.accept(hnp, time.units)
             elif time is not None and binding is not None and not binding.leaving:
                 status = RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED
-                options.append(Timestamp(newest))
+                options.append(clocks.there(source, Timestamp(newest)))
                 continue
             if binding is not None:
                 status = RevocationStatus.SUCCESS

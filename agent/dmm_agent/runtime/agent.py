@@ -292,7 +292,7 @@ class Agent:
     def _restore(self) -> None:
         if self._behind_s > CLOCK_TOLERANCE_S:
             fields = {"by_s": round(self._behind_s, 3), "store": str(self._store_path)}
-            self._executor.note("clock_behind", fields)
+            self._executor.note("clock_behind", fields, warning=True)
         try:
             self._executor.restore()
         except (KeyError, TypeError, ValueError) as error:

@@ -256,13 +256,13 @@ class Executor:
             fields = {"routes": len(stale), "prefixes": prefixes[:32]}
             self.note("swept", fields)
 
-    def note(self, name: str, fields: dict[str, Any]) -> None:
+    def note(self, name: str, fields: dict[str, Any], *, warning: bool = False) -> None:
         """Record something that the agent itself did."""
-        self._record(Record(name, fields), self._clock.now())
+        self._record(Record(name, fields, warning), self._clock.now())
 
     def _record(self, record: Record, now: float) -> None:
         self._counters.count("events", record.name)
-        self._journal.record(now, record.name, record.fields)
+        self._journal.record(now, record.name, record.fields, warning=record.warning)
 
     def _execute(self, effects: Sequence[Effect], now: float) -> None:
         """Forwarding first, in one exchange with the kernel: nobody is told before it works.

@@ -28,12 +28,14 @@ class Journal:
         self._followers: set[asyncio.Queue[Row | None]] = set()
         self._count = 0
 
-    def record(self, at_s: float, name: str, fields: dict[str, Any]) -> None:
+    def record(
+        self, at_s: float, name: str, fields: dict[str, Any], *, warning: bool = False
+    ) -> None:
         """Keep one event, log it, pass it to the followers."""
         self._count += 1
         row: Row = {"sequence": self._count, "at_s": at_s, "event": name, **fields}
         self._ring.append(row)
-        log.info(name, extra={"fields": fields})
+        log.log(logging.WARNING if warning else logging.INFO, name, extra={"fields": fields})
         for queue in tuple(self._followers):
             self._pass_on(queue, row)
 

@@ -34,6 +34,7 @@ class _Held:
     location: str | None
     leaving: bool
     until: float
+    """By the router's own clock."""
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ class Promises:
 
     def died(self, router: str, rows: Rows) -> None:
         """An agent died with this on its disk."""
-        self._on_disk[router] = self._held(rows)
+        self._on_disk[router] = self._held(rows, self.world.time_of(router))
 
     def started(self, router: str) -> None:
         """The next agent has what was there, but for what has ended meanwhile.
@@ -114,13 +115,15 @@ class Promises:
         """
         self.inspect()
         before = set(self._on_disk.pop(router, []))
-        after = self._held(self.world.rows(router))
-        lost = [h for h in before if h.until > self.world.now + ROUNDING_S and not _same(h, after)]
+        now = self.world.time_of(router)
+        after = self._held(self.world.rows(router), now)
+        lost = [h for h in before if h.until > now + ROUNDING_S and not _same(h, after)]
         more = [h for h in after if not _same(h, before)]
         if lost or more:
             raise AssertionError(f"{router} has lost {lost} and has got {more}")
 
-    def _held(self, rows: Rows) -> list[_Held]:
+    @staticmethod
+    def _held(rows: Rows, now: float) -> list[_Held]:
         return [
             _Held(
                 table,
@@ -128,7 +131,7 @@ class Promises:
                 row["mn_id"],
                 row.get("location"),
                 row.get("leaving", False),
-                self.world.now + row["remaining_s"],
+                now + row["remaining_s"],
             )
             for table in ("leases", "bindings")
             for row in rows.get(table, [])
