@@ -128,7 +128,10 @@ def _served(lab: RunningLab, seen: Snapshot) -> dict[tuple[str, str], set[IPv6Ne
 
 
 def attachments_elsewhere(lab: RunningLab, seen: Snapshot) -> Iterator[str]:
-    """Access routers that do not know who is there, or believe in who is not."""
+    """Access routers that do not know who is there, or believe in who is not.
+
+    Those without a proxy know of nobody.
+    """
     served = _served(lab, seen)
     believed: dict[str, set[str]] = {}
     for host, node in served:
@@ -136,7 +139,8 @@ def attachments_elsewhere(lab: RunningLab, seen: Snapshot) -> Iterator[str]:
     for node, view in seen.nodes.items():
         if not view.switched_on:
             continue
-        expected = {view.at} if view.at else set()
+        served_there = view.at and "proxy" in lab.profile.on(lab.topology.machines[view.at])
+        expected = {view.at} if view.at and served_there else set()
         there = believed.get(node, set())
         for host in sorted(there - expected):
             yield f"{host} believes {node} is there, but its radio is at {view.at or 'no router'}"
