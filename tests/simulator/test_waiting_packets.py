@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dmm_agent.simulator.example import SHORT_LIFETIMES
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.forwarding import Outcome
 
@@ -23,7 +24,8 @@ CN_IN_NET2 = "ar21"
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """Its node has gone from network 1 to network 3, and nobody in network 2 has asked for it."""
-    made = make_world(while_resolving="hold")
+    still_needed = {"proxy": {**SHORT_LIFETIMES["proxy"], "idle_s": 3600}}
+    made = make_world(while_resolving="hold", options={**SHORT_LIFETIMES, **still_needed})
     made.attach(MN, "ar11")
     made.run(1)
     made.start_session(MN, "net1")
