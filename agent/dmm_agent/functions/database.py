@@ -111,8 +111,7 @@ class Database:
     def restore(self, memory: Restored) -> Iterator[Effect]:
         """Take back what an earlier run held, and tell the functions beside.
 
-        A binding whose time ran out meanwhile ends by its timer, which is due at once, so that
-        others hear of it.
+        That includes bindings whose time ran out meanwhile; ending them is the caller's.
         """
         newest = sorted((f["time_units"], k) for k, f in memory.of(self._owner, "newest"))
         for time_units, key in newest:

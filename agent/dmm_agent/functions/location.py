@@ -136,8 +136,7 @@ class LocationManager(Function[LocationOptions]):
     def _notice(self, event: Event, now: float) -> Iterator[Effect]:
         match event:
             case Restored():
-                self._home_agent.restore(event)
-                yield from self._database.restore(event)
+                yield from self._restore(event, now)
             case TimerFired(_, ("request", key)):
                 yield from self._requests.again(key, now)
             case TimerFired(_, ("expiry", IPv6Network() as hnp)):
@@ -159,6 +158,14 @@ class LocationManager(Function[LocationOptions]):
         yield from self._notices.revoked(source, answer.sequence)
         if answer.status == RevocationStatus.REVOCATION_FAILED_MN_IS_ATTACHED:
             yield from self._updates.still_there(source, answer, now)
+
+    def _restore(self, memory: Restored, now: float) -> Iterator[Effect]:
+        """Go on from what an earlier run remembered; what ran out meanwhile ends, and is told."""
+        self._home_agent.restore(memory)
+        yield from self._database.restore(memory)
+        for binding in self._database.bindings:
+            if binding.expires_at <= now:
+                yield from self._expired(binding.hnp, now)
 
     def _expired(self, hnp: IPv6Network, now: float) -> Iterator[Effect]:
         """A binding's time may be up."""
