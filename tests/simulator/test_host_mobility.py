@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 from ipaddress import IPv6Network
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.simulator.seeds import seeds
 
 from dmm_agent.functions.effects import BindingRoute, VisitorRoute
 from dmm_agent.simulator.example import FUNCTIONS
@@ -31,11 +31,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 QUIET_S = 60.0
 """Longer than the longest pause between copies of an update."""
-
-
-def seeds() -> range:
-    first, _, last = os.environ.get("DMM_SEEDS", "0-39").partition("-")
-    return range(int(first), int(last or first) + 1)
 
 
 def plain_world(seed: int, faults: Faults = FAULTS) -> PlainWorld:
@@ -104,7 +99,7 @@ def disagreements(world: PlainWorld) -> Iterator[str]:
                 yield f"{gateway}: a route for {prefix}, which is not bound"
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(40))
 def test_whatever_nodes_do_all_agree_in_the_end_and_forget_it_later(seed: int) -> None:
     world = plain_world(seed)
     play(world, seed, acts=30)

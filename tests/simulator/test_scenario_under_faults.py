@@ -6,12 +6,12 @@ A failure says which seed it was; `DMM_SEEDS=7` in the environment plays that on
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.simulator.designs import DESIGNS, OPTIMISING
+from tests.simulator.seeds import seeds
 
 from dmm_agent.simulator.faults import Faults
 from dmm_agent.simulator.invariants import detours, disagreements, leftovers, watch
@@ -28,11 +28,6 @@ QUIET_S = 60
 """Longer than every lifetime and retransmission of the short options together."""
 SETTLE_S = 15
 """Without faults: long enough for what was lost last to be asked for again."""
-
-
-def seeds() -> list[int]:
-    first, _, last = os.environ.get("DMM_SEEDS", "0-299").partition("-")
-    return list(range(int(first), int(last or first) + 1))
 
 
 @contextmanager
@@ -81,7 +76,7 @@ def settle(world: World) -> None:
     world.run(SETTLE_S)
 
 
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(300))
 def test_every_table_agrees_once_quiet_and_nothing_is_left_once_gone(
     seed: int, make_world: Callable[..., World]
 ) -> None:

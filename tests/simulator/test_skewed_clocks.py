@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 
 import pytest
 from tests.simulator.designs import DESIGNS
+from tests.simulator.seeds import seeds
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
@@ -24,12 +24,7 @@ DAY_S = 86400.0
 SKEWS_S = [0.0, 0.0, 0.2, -0.2, 3.0, -3.0, DAY_S, -DAY_S, -1_600_000_000.0]
 
 
-def seeds() -> range:
-    first, _, last = os.environ.get("DMM_SEEDS", "0-9").partition("-")
-    return range(int(first), int(last or first) + 1)
-
-
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(10))
 def test_skewed_routers_recover_and_the_order_of_updates_holds(seed: int) -> None:
     dice = Random(seed)
     clocks = {name: dice.choice(SKEWS_S) for name in sorted(PLAN.routers)}
