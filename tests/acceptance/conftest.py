@@ -15,6 +15,8 @@ from tests.playing import ROOT
 
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.topology import load_topology
+from dmm_testbed.vagrant.box import machine_box
+from dmm_testbed.vagrant.kvm import try_kvm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return int(marker.kwargs["turn"]) if marker else 0
 
     items.sort(key=turn)
+
+
+@pytest.fixture(autouse=True)
+def fast_enough(request: pytest.FixtureRequest) -> None:
+    """Skips what takes many minutes more on VMs, unless hardware runs them."""
+    marked = request.node.get_closest_marker("not_emulated") is not None
+    if not marked or request.config.getoption("--machines") != "vagrant":
+        return
+    attempt = try_kvm(machine_box().kernel, ROOT / "build" / "kvm.json")
+    if not attempt.usable:
+        pytest.skip("no hardware virtualisation, and emulated machines take many minutes for this")
 
 
 @pytest.fixture(scope="session")

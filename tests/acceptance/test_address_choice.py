@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cast import Cast
     from labs import Lab
 
+pytestmark = pytest.mark.not_emulated
+
 PORT = 7653
 SERVER = """
 import signal, socket, sys

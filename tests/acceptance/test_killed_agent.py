@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cast import Cast
     from labs import Lab
 
+pytestmark = pytest.mark.not_emulated
+
 
 class Away:
     """A mobile node in another network, with a session from home."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dmm_testbed.topology import Machine
 
-pytestmark = pytest.mark.changes_lab(turn=2)
+pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=2)]
 
 SESSIONS = ("tcp", "connected udp", "listening server")
 HOME_LM_SILENT_S = 60

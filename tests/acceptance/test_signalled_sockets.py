@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cast import Cast
     from labs import Lab
 
-pytestmark = pytest.mark.changes_lab(turn=4)
+pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=4)]
 
 PORT = 7077
 ENDS_WITHIN_S = 5.0

@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 from tests.simulator.designs import DESIGNS
+from tests.simulator.seeds import seeds
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.invariants import none_stranded, watch
@@ -18,7 +19,7 @@ ACCESS_ROUTERS = ["ar11", "ar12", "ar21", "ar22", "ar31", "ar32", "ar41", "ar42"
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(4))
 def test_packets_reach_the_node_from_the_moment_its_home_knows_where_it_is(
     seed: int, design: str
 ) -> None:
