@@ -32,8 +32,6 @@ if sys.argv[2] == "stay":
 """.replace("PORT", str(PORT))
 DEPRECATED_WITHIN_S = 45.0
 """A prefix without traffic stays preferred for 30 s: the new network does not know of it."""
-REPLACED_WITHIN_S = 45.0
-"""Graceful replacement takes 30 s."""
 
 
 class Programs:
@@ -164,17 +162,6 @@ def test_a_non_persistent_session_leaves_nothing_when_the_node_moves(
     until(lambda: reports_taken(lab, cast) > before, "the new network knows the node's sessions")
     assert table(lab, cast.mobile_node, "sessions") == []
     assert holders(lab, cast, at_home) == set()
-
-
-@pytest.mark.changes_lab(turn=4)
-def test_a_session_of_graceful_replacement_keeps_its_address_for_a_while(
-    lab: Lab, cast: Cast, at_home: str, programs: Programs, until: Callable[..., Any]
-) -> None:
-    peer = cast.correspondent_address
-    programs.hold_session(cast.mobile_node, "--graceful-replacement", peer)
-    move(lab, cast, until, cast.visited("away").name)
-    until(lambda: holders(lab, cast, at_home), "the prefix is registered")
-    until(lambda: not holders(lab, cast, at_home), "it is let go", REPLACED_WITHIN_S)
 
 
 @pytest.mark.changes_lab(turn=4)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=2)]
 
 SESSIONS = ("tcp", "connected udp", "listening server")
-HOME_LM_SILENT_S = 60
-"""Longer than a lease of the brief profile."""
 
 
 @dataclass
@@ -133,24 +131,3 @@ def test_state_lasts_as_long_as_the_session_and_no_longer(
     assert visit.lab.host(visit.visited.name).check_output("dmmctl attachments"), (
         "it is still there"
     )
-
-
-def test_a_session_whose_lease_cannot_be_renewed_is_reset(
-    visit: Visit, until: Callable[..., Any]
-) -> None:
-    visit.start("tcp")
-    visit.move()
-    until(visit.bound, f"both LMs know where {visit.hnp} is")
-    gateway = visit.lab.host(visit.home_gateway)
-    gateway.check_output("service dmm-agent stop")
-    try:
-
-        def broken() -> list[str]:
-            said = visit.node.run("dmm-traffic report --json --name run").stdout
-            streams = [s for p in json.loads(said)["processes"] for s in p["streams"]]
-            return [s["error"] for s in streams if s["error"]]
-
-        errors = until(broken, "the TCP session hears of its end", within_s=HOME_LM_SILENT_S)
-        assert any("reset" in error.lower() for error in errors), errors
-    finally:
-        gateway.check_output("service dmm-agent start")
