@@ -16,6 +16,9 @@ REFUSAL_HOLD_S = 5.0
 MAX_WITHDRAWN = 8
 """Most prefixes of a node at a time that are known to be its own no longer."""
 
+UNANSWERED_PROBES = 3
+"""A node that leaves this many probes in a row unanswered has gone."""
+
 LONGEST_ROUTER_LIFETIME_S = 9000
 """RFC 4861, 6.2.1."""
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.binding_update_list import SEQUENCES
 from dmm_agent.functions.bindings import Binding
 from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send
 from dmm_agent.functions.home_admission import HomeUpdate, refusal
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from dmm_agent.functions.events import Restored
     from dmm_agent.functions.location import LocationOptions
     from dmm_agent.wire import Option
-
-SEQUENCES = 1 << 16
-"""Sequence numbers of binding updates are counted modulo this (RFC 6275, 6.1.7)."""
 
 
 class HomeAgent:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.functions.attachments import LONGEST_ROUTER_LIFETIME_S
+from dmm_agent.functions.attachments import LONGEST_ROUTER_LIFETIME_S, UNANSWERED_PROBES
 from dmm_agent.functions.effects import (
     Advertise,
     AdvertisedPrefix,
@@ -43,8 +43,6 @@ PREFERRED_INTERVALS, VALID_INTERVALS = 2, 6
 the new one soon, and know soon that the old one is no more."""
 MAX_LEFT = 16
 """Most prefixes of links that a node left which are remembered as told to be of the past."""
-UNANSWERED_PROBES = 3
-"""A node that leaves this many probes in a row unanswered has gone."""
 
 
 @dataclass(slots=True)

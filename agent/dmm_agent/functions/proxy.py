@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dmm_agent.functions.attachments import Attachment
+from dmm_agent.functions.attachments import UNANSWERED_PROBES, Attachment
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.effects import (
     CancelTimer,
@@ -52,8 +52,6 @@ if TYPE_CHECKING:
 
 CONFIRM_PAUSE_S = 1.0
 """Solicitations of an attached node make the access router register it no more often than this."""
-UNANSWERED_PROBES = 3
-"""A node that leaves this many probes in a row unanswered has gone."""
 
 
 class ProxyOptions(Options):
