@@ -150,7 +150,8 @@ class Database:
         revoked = None if displaced_by is None else was
         if revoked is not None and displaced_by is not None:
             time = displaced_by.first(Timestamp) or Timestamp.at(now)
-            yield from self._notices.revoke(revoked, known.hnp, known.mn_id, time, now)
+            until = known.expires_at
+            yield from self._notices.revoke(revoked, known.hnp, known.mn_id, time, until, now)
         yield from self._notices.answer_changed(known.hnp, known.mn_id, is_now, revoked, now)
 
     def is_away(self, binding: Binding) -> bool:

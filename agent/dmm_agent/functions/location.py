@@ -89,7 +89,7 @@ class LocationManager(Function[LocationOptions]):
         assert isinstance(allocator, Allocator)
         self._allocator = allocator
         self._requests = Requests(self.name)
-        self._notices = Notices(context, self._requests)
+        self._notices = Notices(self.name, context, self._requests)
         self._database = Database(self.name, context, options.max_bindings, self._notices)
         self._visitors = Visitors(context, options, self._database)
         self._updates = Updates(
@@ -138,14 +138,14 @@ class LocationManager(Function[LocationOptions]):
             case Restored():
                 yield from self._restore(event, now)
             case TimerFired(_, ("request", key)):
-                yield from self._requests.again(key, now)
+                yield from self._notices.again(key, now)
             case TimerFired(_, ("expiry", IPv6Network() as hnp)):
                 yield from self._expired(hnp, now)
             case LocationSought(hnp, by):
                 yield from self._sought(hnp, by, now)
             case LeaseEnded(hnp):
                 yield from self._database.unbind(hnp)
-                self._notices.forget(hnp)
+                yield from self._notices.forget(hnp)
                 yield from self._home_agent.forget(hnp)
             case _:
                 return
@@ -162,6 +162,7 @@ class LocationManager(Function[LocationOptions]):
     def _restore(self, memory: Restored, now: float) -> Iterator[Effect]:
         """Go on from what an earlier run remembered; what ran out meanwhile ends, and is told."""
         self._home_agent.restore(memory)
+        yield from self._notices.restore(memory, now)
         yield from self._database.restore(memory)
         for binding in self._database.bindings:
             if binding.expires_at <= now:
@@ -194,7 +195,8 @@ class LocationManager(Function[LocationOptions]):
         if answer is None:
             return
         if answer.mobile:
-            self._notices.remember(answer.hnp, source, now + answer.message.lifetime_s, now)
+            until = now + answer.message.lifetime_s
+            yield from self._notices.remember(answer.hnp, source, until, now)
         yield Send(source, answer.message)
 
     def _sought(self, hnp: IPv6Network, by: IPv6Address, now: float) -> Iterator[Effect]:

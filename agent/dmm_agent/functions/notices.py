@@ -1,6 +1,7 @@
 """What an LM tells others without being asked.
 
 Revocations, "the location that you hold is no longer true", and where packets could go straight.
+The first two are said until they are acknowledged, also over a restart.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.askers import Askers
+from dmm_agent.functions.effects import Forget
 from dmm_agent.functions.requests import Patience, Requests
+from dmm_agent.functions.unheard import Unheard, Word, words_of
 from dmm_agent.wire import (
     BindingRefreshAdvice,
     BindingRevocationIndication,
@@ -25,20 +29,21 @@ from dmm_agent.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Hashable, Iterator
+    from collections.abc import Hashable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.base import Context
     from dmm_agent.functions.bindings import Binding
     from dmm_agent.functions.effects import Effect
+    from dmm_agent.functions.events import Restored
     from dmm_agent.wire import Option
 
 REVOCATION_PATIENCE = Patience(attempts=4, first_wait_s=1.0, longest_wait_s=2.0)
 """RFC 5846, section 9; two tries more than its default, because a lost one strands packets."""
 NOTIFICATION_PATIENCE = Patience(attempts=6, first_wait_s=1.0, longest_wait_s=1.0)
 """RFC 7077, section 7: five retransmissions, the most it allows, a second apart."""
-MAX_ASKERS = 256
-"""Most MRs that are remembered for one prefix; above it the oldest must ask again."""
+REVOCATIONS, NOTICES = "revocations", "notices"
+"""Tables of the store, of what is not acknowledged yet."""
 
 PUSHED_AGAIN_AFTER_S = 2.0
 """Packets that come home this long after their MR was told: it has forgotten."""
@@ -56,24 +61,37 @@ class _Push:
 class Notices:
     """Sends notices reliably and remembers who holds an answer that may become untrue."""
 
-    def __init__(self, context: Context, requests: Requests) -> None:
+    def __init__(self, owner: str, context: Context, requests: Requests) -> None:
+        self._owner = owner
         self._context = context
         self._requests = requests
-        self._askers: dict[IPv6Network, dict[IPv6Address, float]] = {}
+        self._askers = Askers(owner)
+        self._unheard = Unheard(owner, requests)
         self._pushed: OrderedDict[tuple[IPv6Address, IPv6Network], _Push] = OrderedDict()
 
-    def remember(self, hnp: IPv6Network, asker: IPv6Address, until: float, now: float) -> None:
-        """The asker holds an answer about this prefix until then."""
-        known = self._askers.get(hnp, {})
-        askers = {a: t for a, t in known.items() if t > now and a != asker}
-        self._askers[hnp] = askers
-        if len(askers) >= MAX_ASKERS:
-            askers.pop(next(iter(askers)))
-        askers[asker] = until
+    def restore(self, memory: Restored, now: float) -> Iterator[Effect]:
+        """Go on from what an earlier run remembered; say again what nobody has acknowledged."""
+        yield from self._askers.restore(memory, now)
+        for table, say in ((REVOCATIONS, self._revoke), (NOTICES, self._void)):
+            for word in words_of(memory, self._owner, table):
+                if word.until > now:
+                    yield from say(word, now)
+                else:
+                    yield Forget(self._owner, *word.row)
 
-    def forget(self, hnp: IPv6Network) -> None:
-        """The prefix is nobody's any more."""
-        self._askers.pop(hnp, None)
+    def again(self, request: Hashable, now: float) -> Iterator[Effect]:
+        """An acknowledgement is overdue."""
+        yield from self._unheard.again(request, now)
+
+    def remember(
+        self, hnp: IPv6Network, asker: IPv6Address, until: float, now: float
+    ) -> Iterator[Effect]:
+        """The asker holds an answer about this prefix until then."""
+        yield from self._askers.add(hnp, asker, until, now)
+
+    def forget(self, hnp: IPv6Network) -> Iterator[Effect]:
+        """The prefix is nobody's any more, and no answer about it holds."""
+        yield from self._askers.take(hnp)
 
     def push(
         self, asker: IPv6Address, binding: Binding, lifetime_s: int, now: float
@@ -81,23 +99,20 @@ class Notices:
         """Tell an MR that has not asked where a prefix is (draft, 7: RS2.push; RFC 7077, 5.1).
 
         It hears of the next change. Who was told a moment ago is not told again: packets that still
-        come were on their way, or the notice is.
+        come were on their way, or the notice is. After a restart those packets bring it about anew.
         """
         last = self._pushed.get((asker, binding.hnp))
         if last is not None and (last.key in self._requests or now < last.again_at):
             return
-        self.remember(binding.hnp, asker, now + lifetime_s, now)
+        yield from self.remember(binding.hnp, asker, now + lifetime_s, now)
         where = (MagAddress(binding.location), BindingRefreshAdvice(lifetime_s))
         reason = UpdateReason.UPDATE_SESSION_PARAMETERS
-        key = yield from self._notify(asker, binding.hnp, binding.mn_id, now, reason, where)
+        key = self._new_key("notice", asker)
+        yield from self._notify(key, binding.hnp, binding.mn_id, now, reason, where)
         self._pushed[asker, binding.hnp] = _Push(key, now + PUSHED_AGAIN_AFTER_S)
         self._pushed.move_to_end((asker, binding.hnp))
         if len(self._pushed) > MAX_PUSHES:
             self._pushed.popitem(last=False)
-
-    def holders(self, now: float) -> int:
-        """How many answers given out are still alive."""
-        return sum(until > now for askers in self._askers.values() for until in askers.values())
 
     def answer_changed(
         self,
@@ -116,31 +131,41 @@ class Notices:
             revoked: Who was told already, by a revocation.
             now: Seconds since 1970.
         """
-        for asker, until in self._askers.pop(hnp, {}).items():
+        for asker, until in (yield from self._askers.take(hnp)).items():
             push = self._pushed.pop((asker, hnp), None)
             if push is not None:
                 yield from self._requests.finish(push.key)
             if asker == serving:
-                self.remember(hnp, asker, until, now)
+                yield from self.remember(hnp, asker, until, now)
             elif until > now and asker not in (self._context.address, revoked):
-                yield from self._notify(asker, hnp, mn_id, now, UpdateReason.FORCE_REREGISTRATION)
+                word = Word(NOTICES, asker, hnp, mn_id, Timestamp.at(now), until)
+                yield from self._void(word, now)
+
+    def _void(self, word: Word, now: float) -> Iterator[Effect]:
+        """Say that an answer no longer holds; also after a restart, with the time of saying it."""
+        key = self._new_key("notice", word.peer)
+        yield from self._unheard.add(key, word)
+        reason = UpdateReason.FORCE_REREGISTRATION
+        yield from self._notify(key, word.hnp, word.mn_id, now, reason)
+
+    def _new_key(self, kind: str, peer: IPv6Address) -> tuple[str, IPv6Address, int]:
+        """Of a request, with its sequence number."""
+        while (key := (kind, peer, self._context.random.randrange(0x10000))) in self._requests:
+            pass
+        return key
 
     def _notify(
         self,
-        asker: IPv6Address,
+        key: tuple[str, IPv6Address, int],
         hnp: IPv6Network,
         mn_id: str,
         now: float,
         reason: UpdateReason,
         where: tuple[Option, ...] = (),
-    ) -> Generator[Effect, None, Hashable]:
-        """Send a notice until it is acknowledged; its time says which of two is the newer.
-
-        Returns:
-            The key of the request.
-        """
+    ) -> Iterator[Effect]:
+        """Send a notice until it is acknowledged; its time says which of two is the newer."""
+        _, asker, sequence = key
         time = Timestamp.at(now)
-        sequence = self._context.random.randrange(0x10000)
 
         def make(attempt: int, _now: float) -> UpdateNotification:
             flags = UpdateNotificationFlag.ACKNOWLEDGE
@@ -153,13 +178,11 @@ class Notices:
                 options=(MobileNodeIdentifier.nai(mn_id), HomeNetworkPrefix(hnp), time, *where),
             )
 
-        key = ("notice", asker, sequence)
         yield from self._requests.start(key, asker, make, NOTIFICATION_PATIENCE, now)
-        return key
 
     def notified(self, peer: IPv6Address, sequence: int) -> Iterator[Effect]:
         """The notice was acknowledged."""
-        yield from self._requests.finish(("notice", peer, sequence))
+        yield from self._unheard.heard(("notice", peer, sequence))
 
     def revoke(
         self,
@@ -167,26 +190,36 @@ class Notices:
         hnp: IPv6Network,
         mn_id: str,
         time: Timestamp,
+        until: float,
         now: float,
     ) -> Iterator[Effect]:
         """Tell a node that it no longer serves the prefix (RFC 5846, 3).
 
-        The timestamp is that of the registration that took its place, so that a late copy cannot
-        end a newer one.
+        Args:
+            peer: Whom to tell.
+            hnp: What it served.
+            mn_id: Whose prefix it is.
+            time: Of the registration that took its place, so that a late copy cannot end a newer
+                one.
+            until: When the peer would have stopped by itself.
+            now: Seconds since 1970.
         """
-        sequence = self._context.random.randrange(0x10000)
+        yield from self._revoke(Word(REVOCATIONS, peer, hnp, mn_id, time, until), now)
+
+    def _revoke(self, word: Word, now: float) -> Iterator[Effect]:
+        key = self._new_key("revocation", word.peer)
         indication = BindingRevocationIndication(
             trigger=RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE,
-            sequence=sequence,
+            sequence=key[2],
             flags=RevocationFlag.PROXY,
-            options=(MobileNodeIdentifier.nai(mn_id), HomeNetworkPrefix(hnp), time),
+            options=(MobileNodeIdentifier.nai(word.mn_id), HomeNetworkPrefix(word.hnp), word.time),
         )
 
         def make(_attempt: int, _now: float) -> BindingRevocationIndication:
             return indication
 
-        key: Hashable = ("revocation", peer, sequence)
-        yield from self._requests.start(key, peer, make, REVOCATION_PATIENCE, now)
+        yield from self._unheard.add(key, word)
+        yield from self._requests.start(key, word.peer, make, REVOCATION_PATIENCE, now)
 
     def is_revoking(self, peer: IPv6Address, sequence: int) -> bool:
         """Whether such a revocation waits for its acknowledgement."""
@@ -194,4 +227,4 @@ class Notices:
 
     def revoked(self, peer: IPv6Address, sequence: int) -> Iterator[Effect]:
         """The revocation was acknowledged."""
-        yield from self._requests.finish(("revocation", peer, sequence))
+        yield from self._unheard.heard(("revocation", peer, sequence))

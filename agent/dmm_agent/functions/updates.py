@@ -183,7 +183,7 @@ class Updates:
                 yield from self._database.keep(binding)
                 yield Tell(NodeLeft(hnp))
         if for_home:
-            yield from self._visitors.sessions_ended(source, update, for_home)
+            yield from self._visitors.sessions_ended(source, update, for_home, now)
         else:
             yield _answer(source, update, BindingStatus.ACCEPTED, hnps, now)
 
@@ -220,7 +220,8 @@ class Updates:
                 )
                 yield from self._place(Registration(source, update), hnp, now)
             elif time.units < newest:
-                yield from self._notices.revoke(source, hnp, mn_id, Timestamp(newest), now)
+                until = now + self._options.binding_lifetime_s
+                yield from self._notices.revoke(source, hnp, mn_id, Timestamp(newest), until, now)
 
 
 def _answer(

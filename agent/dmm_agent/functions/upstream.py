@@ -50,8 +50,10 @@ class _End:
 
     requester: IPv6Address
     update: BindingUpdate
-    unheard: set[IPv6Address]
-    """The home LMs that have yet to answer."""
+    hnps: dict[IPv6Address, list[IPv6Network]]
+    """By home LM."""
+    unheard: dict[IPv6Address, float]
+    """The home LMs that have yet to answer, and when each was told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,18 @@ class Upstream:
             yield self._pass_on(home_lm, sequence, asked, update, LONGEST_LIFETIME_S)
 
     def end(
-        self, requester: IPv6Address, update: BindingUpdate, hnps: Iterable[IPv6Network]
+        self,
+        requester: IPv6Address,
+        update: BindingUpdate,
+        hnps: Iterable[IPv6Network],
+        now: float,
     ) -> Iterator[Effect]:
         """Tell home LMs that no session needs these prefixes here, with the update's own time.
 
         The requester is answered once they have answered; until then it repeats its update.
         """
         by_home = self._by_home(hnps)
-        end = _End(requester, update, set(by_home))
+        end = _End(requester, update, by_home, dict.fromkeys(by_home, now))
         for home_lm, ended in by_home.items():
             sequence = self._next_sequence()
             self._ends.pop(sequence, None)
@@ -136,14 +142,22 @@ class Upstream:
         end = self._ends.get(answer.sequence)
         if end is None or source not in end.unheard or node_of(end.update) != node_of(answer):
             return
-        del self._ends[answer.sequence]
         if answer.status >= 128:
-            return  # the next copy has another time
-        end.unheard.remove(source)
+            if (yield from self.clocks.learn(source, answer, end.unheard[source], now)):
+                end.unheard[source] = now
+                hnps = end.hnps[source]
+                yield self._pass_on(source, answer.sequence, hnps, end.update, 0)
+            else:
+                del self._ends[answer.sequence]  # the next copy has another time
+            return
+        del self._ends[answer.sequence], end.unheard[source]
         if not end.unheard:
-            hnps = prefixes_of(end.update)
             accepted = acknowledge(
-                end.update, status=BindingStatus.ACCEPTED, lifetime_s=0, hnps=hnps, now=now
+                end.update,
+                status=BindingStatus.ACCEPTED,
+                lifetime_s=0,
+                hnps=prefixes_of(end.update),
+                now=now,
             )
             yield Send(end.requester, accepted)
 

@@ -170,10 +170,10 @@ class Visitors:
         self._upstream.forget(mn_id, hnps, requester)
 
     def sessions_ended(
-        self, requester: IPv6Address, update: BindingUpdate, hnps: list[IPv6Network]
+        self, requester: IPv6Address, update: BindingUpdate, hnps: list[IPv6Network], now: float
     ) -> Iterator[Effect]:
         """No session needs these prefixes here any more: their home LMs need not point here."""
-        yield from self._upstream.end(requester, update, hnps)
+        yield from self._upstream.end(requester, update, hnps, now)
 
     def expired(self, binding: Binding, now: float) -> Iterator[Effect]:
         """A binding's time is up: if its home LM still points here, say that it need not."""

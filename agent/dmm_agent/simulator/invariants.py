@@ -353,7 +353,7 @@ def leftovers(world: World) -> Iterator[str]:
             for row in rows:
                 yield f"{name} still has in {table}: {row}"
         for remembered in world.disks[name].read():
-            if "mn_id" in remembered.fields:
+            if "mn_id" in remembered.fields or remembered.table == "askers":
                 yield f"{name} still has on its disk: {remembered}"
         for route in world.tables[name].routes.values():
             yield f"{name} still has {route}"

@@ -249,6 +249,8 @@ class World:
         self.at(ADOPTION_GRACE_S, sweep)
         if remembered := disk.read():
             self.tell(router, Restored(remembered))
+        if self.nodes[router] is not node:
+            return  # that killed it
         for inspect in self.on_start:
             inspect(router)
         self.tell(router, Started())
@@ -309,8 +311,10 @@ class World:
             self._do_all(name, effects)
             return
         self._do_all(name, [e for e in effects if isinstance(e, Install | Remove)])
-        if crash.point is not CrashPoint.BEFORE_WRITE:
+        written = crash.point is not CrashPoint.BEFORE_WRITE
+        if written:
             self.disks[name].write(kept, self.time_of(name))
+        if written or isinstance(event, Restored):  # before that it held nothing of its disk
             before = self.rows(name)
         if crash.point is CrashPoint.AFTER:
             self._do_all(name, [e for e in effects if not isinstance(e, Install | Remove)])

@@ -29,6 +29,7 @@ from dmm_agent.wire import (
     BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
+    Handoff,
     HomeNetworkPrefix,
     MobileNodeIdentifier,
     RevocationFlag,
@@ -114,7 +115,10 @@ class TestVisitedLm:
     def visit(self, lm: Steps) -> BindingUpdate:
         """What the home LM accepts, after it has refused the first."""
         update = lm.update(HNP1)
-        asked = message(lm.receive("ar31", update), BindingUpdate)
+        return self.refused(lm, message(lm.receive("ar31", update), BindingUpdate))
+
+    def refused(self, lm: Steps, asked: BindingUpdate) -> BindingUpdate:
+        """What it says when the home LM has told it the time."""
         lm.now += ON_THE_WAY_S
         clock = lm.now + self.AHEAD_S
         refusal = acknowledge(asked, status=MISMATCH, lifetime_s=0, hnps=[HNP1], now=clock)
@@ -128,6 +132,17 @@ class TestVisitedLm:
         granted = acknowledge(asked, status=0, lifetime_s=BINDING_S, hnps=[HNP1], now=0.0)
         assert verdict(lm.receive("gw1", granted)) == (0, BINDING_S, [HNP1])
         assert lm.locations() == {str(HNP1): "ar31"}
+
+    def test_that_sessions_have_ended_is_said_again_too(self, lm: Steps) -> None:
+        """An LM that was restarted knows no clock but its own any more."""
+        granted = acknowledge(self.visit(lm), status=0, lifetime_s=60, hnps=[HNP1], now=0.0)
+        lm.receive("gw1", granted)
+        lm.restart()
+        ended = lm.update(HNP1, after_s=1, handoff=Handoff.UNCHANGED, lifetime_s=0)
+        again = self.refused(lm, message(lm.receive("ar31", ended), BindingUpdate))
+        assert seconds(again) - lm.now == pytest.approx(self.AHEAD_S, abs=2 * ON_THE_WAY_S)
+        heard = acknowledge(again, status=0, lifetime_s=0, hnps=[HNP1], now=0.0)
+        assert verdict(lm.receive("gw1", heard)) == (BindingStatus.ACCEPTED, 0, [HNP1])
 
     @pytest.mark.parametrize(
         ("later_s", "status"),

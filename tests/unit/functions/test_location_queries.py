@@ -7,9 +7,9 @@ from ipaddress import IPv6Address, IPv6Network
 import pytest
 from steps import ANSWER_S, HNP1, LEASE_S, Steps, address, all_of, message, sent, timer
 
+from dmm_agent.functions.askers import MAX_ASKERS
 from dmm_agent.functions.effects import Effect, Send
 from dmm_agent.functions.events import Received, TimerFired
-from dmm_agent.functions.notices import MAX_ASKERS
 from dmm_agent.functions.queries import NEGATIVE_LIFETIME_S
 from dmm_agent.wire import (
     AnswerStatus,
