@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 PROFILE = "host-gateway"
 WITHIN_S = 20.0
+CONNECT_ONCE_ADDRESSED = """
+import socket, subprocess, time
+until = time.monotonic() + 10
+addresses = ["ip", "-6", "-oneline", "address", "show", "dev", "radio0", "scope", "global"]
+while not subprocess.run(addresses, capture_output=True).stdout and time.monotonic() < until: pass
+print(socket.create_connection(("{to}", 8642), timeout=5).getsockname()[0])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +134,17 @@ def test_access_routers_run_no_agent(plain: Lab) -> None:
     for name in plain.machines(Role.ACCESS_ROUTER):
         processes = plain.host(name).check_output("ps -e -o args=")
         assert "dmm-agent" not in processes, name
+
+
+def test_a_session_can_begin_as_soon_as_the_node_has_an_address(stage: Play) -> None:
+    stage.correspondent.check_output("dmm-traffic serve --background")
+    stage.node.check_output("dmm-radio off")
+    stage.node.check_output("ip -6 address flush dev radio0 scope global")
+    connect = CONNECT_ONCE_ADDRESSED.format(to=stage.cast.correspondent_address)
+    stage.node.check_output(f"dmm-radio attach {stage.home.name}")
+    used = stage.node.check_output("python3 -c %s", connect)
+    assert stage.home.plain_block is not None
+    assert IPv6Address(used.strip()) in stage.home.plain_block
 
 
 def test_a_session_survives_away_within_and_home_and_leaves_nothing(stage: Play) -> None:
