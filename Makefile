@@ -109,8 +109,8 @@ lint: setup ## style and types
 unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto
 
-acceptance: setup ## tests on machines of their own lab
-	$(PYTHON) -m pytest tests/kernel tests/machines tests/acceptance
+acceptance: setup ## tests on machines of their own labs, two labs at a time
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup tests/kernel tests/machines tests/acceptance
 
 test-vm: ## the same on eight VMs made by Vagrant, and what only VMs can do; then test-metal
 	$(MAKE) MACHINES=vagrant setup box

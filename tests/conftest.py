@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
 
 BEGIN_UNTIL = "TESTS_BEGIN_UNTIL"
 """Environment: seconds since 1970 after which no test begins, where a computer may be too slow."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share machines are one group, which `--dist loadgroup` leaves to one process.
+
+    A file whose tests have a lab of their own says so by a marker; others share with their folder.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            kind = item.path.relative_to(Path(__file__).parent).parts[0]
+            item.add_marker(pytest.mark.xdist_group(kind))
 
 
 @pytest.hookimpl(tryfirst=True)

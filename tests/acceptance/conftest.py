@@ -77,6 +77,8 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:
+        if terminal is None:  # one of several processes, which have none
+            return
         with capture.global_and_fixture_disabled():
             terminal.ensure_newline()
             terminal.write_line(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,12 +37,16 @@ VAGRANT_DESTROY_WITHIN_S = 300.0
 CLEARED_WITHIN_S = 120.0
 PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
 LAST_LINES = 200
-AGENT_ANEW = (
-    "service dmm-agent stop",
-    "/opt/dmm-agent/bin/dmm-agent --flush",
-    "rm -f /var/lib/dmm/agent.db /var/lib/dmm/agent.db-*",
-    "service dmm-agent start",
+FORGET = (
+    "service dmm-agent stop"
+    " && /opt/dmm-agent/bin/dmm-agent --flush"
+    " && rm -f /var/lib/dmm/agent.db /var/lib/dmm/agent.db-*"
 )
+"""Ends an agent, and leaves nothing of what it knew."""
+START = "service dmm-agent start"
+AT_ONCE = 4
+CONCERNED = "localhost,gateways,access_routers,anchors,mobile_nodes"
+"""Where profiles differ."""
 USUAL_PROFILE = "gateway-query"
 BRIEF_PROFILE = "gateway-query-brief"
 """The same with lifetimes of seconds."""
@@ -93,20 +98,25 @@ class Lab:
         """Run a playbook of ours on the lab."""
         return self._play(self._usual[0], playbook, *options, **variables)
 
-    def change_to(self, topology: Path | None = None, profile: str | None = None) -> None:
-        """Have the lab be as another file and another profile say; by default, as it was made."""
+    def change_to(self, topology: Path | None = None, profile: str | None = None) -> bool:
+        """Have the lab be as another file and another profile say; by default, as it was made.
+
+        Gives whether it was otherwise. Nodes that are attached nowhere stay so.
+        """
         wanted = (topology or self._usual[0], profile or self.profile)
         if self._present == wanted:
-            return
+            return False
+        same_machines = self._present is not None and self._present[0] == wanted[0]
+        limit = ("--limit", CONCERNED) if same_machines else ()
         self._present = None
-        done = self._play(wanted[0], "site", profile=wanted[1])
+        done = self._play(wanted[0], "site", "--skip-tags", "attach", *limit, profile=wanted[1])
         assert done.status == 0, done.output
         self._present = wanted
+        return True
 
     def play_scenario(self, directory: Path, profile: str | None = None) -> Results:
         """Play the scenario of the lab's topology with a profile, on agents that know nothing."""
-        self.change_to(profile=profile)
-        self.begin_anew()
+        self.begin_anew(profile=profile)
         file, chosen = ROOT / self._usual[0], profile or self.profile
         topology = load_topology(file)
         scenario = expected_with(
@@ -122,19 +132,24 @@ class Lab:
         finally:
             player.abandon()
 
-    def begin_anew(self) -> None:
-        """Have agents and mobile nodes know nothing: no lease, no binding, no address, no route.
+    def begin_anew(self, topology: Path | None = None, profile: str | None = None) -> None:
+        """Change the lab, with agents and mobile nodes that know nothing: no lease, no route.
 
         Leases and bindings of another profile would outlive its end, with their old lifetimes.
+        Nodes are attached nowhere afterwards.
         """
-        for node in self.machines(Role.MOBILE_NODE):
-            self.host(node).check_output("dmm-radio off")
-        for name in self.machines(Role.GATEWAY, Role.ACCESS_ROUTER):
-            host = self.host(name)
-            for command in AGENT_ANEW:
-                host.check_output(command)
-        for node in self.machines(Role.MOBILE_NODE):
-            self.host(node).check_output("ip -6 address flush dev radio0 scope global")
+        nodes, routers = Role.MOBILE_NODE, (Role.GATEWAY, Role.ACCESS_ROUTER)
+        self._on_all("dmm-radio off; ip -6 address flush dev radio0 scope global", nodes)
+        self._on_all(FORGET, *routers)
+        if not self.change_to(topology, profile):
+            self._on_all(START, *routers)
+
+    def _on_all(self, command: str, *roles: Role) -> None:
+        """Run a command on all machines with these roles, some at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(
+                pool.map(lambda name: self.host(name).check_output(command), self.machines(*roles))
+            )
 
     def _play(self, topology: Path, playbook: str, *options: str, **variables: str) -> Played:
         within_s = PLAYBOOK_WITHIN_S[self.kind]

@@ -19,7 +19,9 @@ from dmm_testbed.report.designs import write_designs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dmm_testbed.results import DirectionPath, Results, Step
+    from dmm_testbed.results import ChartMessage, DirectionPath, Results, Step
+
+pytestmark = pytest.mark.xdist_group("designs")
 
 ANYCAST = ("anycast-query", "anycast-push")
 REWRITING = "gateway-query-rewrite"
@@ -35,6 +37,8 @@ PLAIN = (
 """Those in which plain routing leads to a node that is at home."""
 PROFILES = (*ANYCAST, *PLAIN)
 OPTIMISING = PROFILES[:-1]
+TOLD = ("anycast-push", "gateway-push", "access-push")
+ASKING = tuple(profile for profile in PROFILES if profile not in TOLD)
 PLACES = ("old", "new", "third", "moving")
 """Where the correspondent is: in the network that the mobile node leaves, in the one it comes to,
 in a third; or it is another mobile node, which moves next."""
@@ -80,14 +84,17 @@ def step_of(results: Results, name: str, place: str) -> Step:
     return next(step for step in results.steps if step.name == f"{name}-{place}")
 
 
-def messages_of(results: Results, name: str) -> Counter[str]:
-    """The messages of a step by type, each counted once however often it was sent."""
+def messages_in(results: Results, name: str) -> list[ChartMessage]:
+    """The signalling of a step."""
     step = step_of(results, name, PLACES[0])
     end_ms = step.at_ms + step.duration_ms
+    return [m for m in results.messages if m.signalling and step.at_ms <= m.at_ms < end_ms]
+
+
+def messages_of(results: Results, name: str) -> Counter[str]:
+    """The messages of a step by type, each counted once however often it was sent."""
     sent = {
-        (m.sender, m.receiver, m.label, m.detail.split(",")[0])
-        for m in results.messages
-        if m.signalling and step.at_ms <= m.at_ms < end_ms
+        (m.sender, m.receiver, m.label, m.detail.split(",")[0]) for m in messages_in(results, name)
     }
     return Counter(label for _, _, label, _ in sent)
 
@@ -170,11 +177,17 @@ def test_without_route_optimization_they_go_by_the_home_network(
     assert away.stretch.forward.after == away.stretch.reverse.after == pytest.approx(9 / 7)
 
 
-@for_every_profile
+@pytest.mark.parametrize("profile", ASKING)
 def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results) -> None:
     """Of one correspondent at least: what its MR learns, the other behind it profits from."""
     paths = [step_of(played, "away", place).path.forward for place in OUTSIDE]
     assert any(went_by(path, "gw1") for path in paths)
+
+
+@pytest.mark.parametrize("profile", TOLD)
+def test_where_mrs_are_told_the_first_packet_meets_the_home_which_tells(played: Results) -> None:
+    """One is enough, of any session, TCP's included; paths are those of UDP packets alone."""
+    assert "gw1" in {m.sender for m in messages_in(played, "away") if m.label == "UPN"}
 
 
 @pytest.mark.parametrize("place", OUTSIDE)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from dmm_testbed.topology import Machine
 
+pytestmark = pytest.mark.xdist_group("host")
+
 PROFILE = "host-gateway"
 WITHIN_S = 20.0
 CONNECT_ONCE_ADDRESSED = """

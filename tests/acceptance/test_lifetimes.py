@@ -20,8 +20,7 @@ pytestmark = pytest.mark.changes_lab(turn=2)
 @pytest.fixture
 def node(lab: Lab, cast: Cast) -> Iterator[Any]:
     """The mobile node in a lab with brief lifetimes; afterwards it is at home."""
-    lab.change_to(profile=BRIEF_PROFILE)
-    lab.begin_anew()
+    lab.begin_anew(profile=BRIEF_PROFILE)
     host = lab.host(cast.mobile_node)
     host.check_output("ip link set dev radio0 up")
     host.check_output("dmm-radio attach %s", cast.home_access_router.name)

@@ -45,8 +45,7 @@ def watched(host: Any, prefix: str) -> Iterator[Callable[[], int]]:
 @pytest.fixture
 def away(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[str]:
     """The address of a node that has left home; nobody has sent it a packet yet."""
-    lab.change_to(profile="gateway-query-hold")
-    lab.begin_anew()
+    lab.begin_anew(profile="gateway-query-hold")
     node = lab.host(cast.mobile_node)
     home = cast.home_access_router
     node.check_output("dmm-radio attach %s", home.name)

@@ -59,7 +59,10 @@ _LISTENING = """
 n=0
 while [ $n -lt 40 ]; do
     if read -r pid word < "$1.pid" && [ "$word" = "$2" ]; then
-        if [ -s "$1.pcap" ]; then exec ip -json address show; fi
+        if [ -s "$1.pcap" ] && addresses=$(ip -json address show); then
+            printf '%s' "$addresses"
+            exit 0
+        fi
         kill -0 "$pid" || exit 1
     fi 2> /dev/null
     n=$((n + 1))
@@ -68,9 +71,9 @@ done
 exit 2
 """
 """Looks for two seconds whether that capture has a file: tcpdump writes its header, all at once, as
-soon as its socket and filter stand. Then tells the machine's addresses; ends with 1 if tcpdump has
-ended, with 2 if it is not so far."""
-_ENDED, _NOT_YET = 1, 2
+soon as its socket and filter stand. Then tells the machine's addresses, which takes another look if
+one changed meanwhile; ends with 1 if tcpdump has ended, with 2 if it is not so far."""
+_ENDED = 1
 _INTERRUPT = 'read -r pid _ < "$1.pid" && kill -INT "$pid"'
 _AFTERWARDS = 'rm "$1.pcap" && ip -json address show && cat "$1.log"'
 
@@ -195,8 +198,6 @@ class Capture:
                 return _interfaces(looked.stdout)
             if looked.returncode == _ENDED or self._processes[host].poll() is not None:
                 raise MeasuringError(f"{host}: tcpdump does not start: {self._log(host)}")
-            if looked.returncode != _NOT_YET:
-                raise MeasuringError(f"{host}: ip address show: {looked.stderr.strip()}")
             if time.monotonic() > deadline_s:
                 raise MeasuringError(f"{host}: tcpdump captures nothing: {self._log(host)}")
 

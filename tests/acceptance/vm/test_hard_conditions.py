@@ -60,8 +60,7 @@ def hard(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Topology:
     file = tmp_path_factory.mktemp("hard") / usual.name
     # In the order of the file, which is that of the machines: the first one keeps the time.
     file.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    lab.change_to(file, PROFILE)
-    lab.begin_anew()
+    lab.begin_anew(file, PROFILE)
     return load_topology(file)
 
 
