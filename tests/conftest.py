@@ -39,7 +39,7 @@ def pytest_runtest_setup() -> None:
 def until() -> Callable[..., Any]:
     """Look first, then wait until something is true; gives its value."""
 
-    def wait(look: Callable[[], Any], what: str, within_s: float = 20.0) -> Any:
+    def wait(look: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:
         deadline = time.monotonic() + within_s
         while not (found := look()):
             assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"

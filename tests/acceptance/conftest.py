@@ -120,7 +120,7 @@ def until(until: Callable[..., Any], lab: Lab) -> Callable[..., Any]:
     if lab.kind == "namespace":
         return until
 
-    def wait(look: Callable[[], Any], what: str, within_s: float = 20.0) -> Any:
+    def wait(look: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:
         return until(look, what, within_s * SLOWER)
 
     return wait

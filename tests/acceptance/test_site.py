@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from labs import Lab
 
-OSPF_WITHIN_S = 30.0
+OSPF_WITHIN_S = 60.0
 SAME_TIME = timedelta(seconds=1)
 ROUTING = tuple(role for role in Role if role.routes)
 

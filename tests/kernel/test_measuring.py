@@ -99,7 +99,7 @@ def build(machines: NamespaceRunner) -> None:
     )
 
 
-def wait_for(condition: Callable[[], bool], what: str, within_s: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"

@@ -22,7 +22,7 @@ CONFIG = "/etc/dmm/agent.yml"
 PROBE_UNIT = "/run/systemd/system/dmm-probe.service"
 NET_ADMIN, NET_RAW = 1 << 12, 1 << 13
 PRIORITY = {"debug": "7", "info": "6", "warning": "4", "error": "3"}
-BACK_WITHIN_S = 20.0
+BACK_WITHIN_S = 60.0
 
 ALLOWED = {
     "write to its scratch directory",

@@ -15,7 +15,7 @@ from tests.kernel.agent.lab import PREFIX, inside, until
 from tests.kernel.agent.routers import settings
 
 REPOSITORY = Path(__file__).parents[3]
-START_DEADLINE_S = 20.0
+START_DEADLINE_S = 60.0
 
 
 def installed(where: Path) -> Path:

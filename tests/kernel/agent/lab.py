@@ -102,7 +102,7 @@ def run(*command: str, text: str | None = None) -> str:
     return done.stdout
 
 
-def until(holds: Callable[[], bool], deadline_s: float = 5.0) -> bool:
+def until(holds: Callable[[], bool], deadline_s: float = 15.0) -> bool:
     """Look, then wait and look again until the deadline."""
     end = time.monotonic() + deadline_s
     while not holds():

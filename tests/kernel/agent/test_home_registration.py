@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.kernel.agent.lab import Lab
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 BINDING = str(IPv6Network(HOME))
 
 

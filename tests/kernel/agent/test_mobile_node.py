@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.kernel.agent.lab import Lab, Sniffer
 
-DEADLINE_S = 5.0
+DEADLINE_S = 15.0
 
 
 class MobileNode(AgentProcess):

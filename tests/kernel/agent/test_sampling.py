@@ -43,7 +43,7 @@ class Ear:
             self.nflog = Nflog([group])
         self.heard: list[Sample] = []
 
-    def hears(self, count: int, deadline_s: float = 0.8) -> bool:
+    def hears(self, count: int, deadline_s: float = 5.0) -> bool:
         """Whether there are this many samples before the deadline."""
 
         def enough() -> bool:
