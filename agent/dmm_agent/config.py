@@ -19,6 +19,7 @@ from pydantic import (
 from dmm_agent.dataplane.locators import distinguished
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 LOCATOR_LENGTH = 32
@@ -111,7 +112,7 @@ class Directory(_Strict):
 
     def home_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network whose mobile pool holds the address or prefix, if any."""
-        return _holder(self._pools, address)
+        return self._pools.holder(address)
 
     def plain_of(self, address: IPv6Address) -> NetworkEntry | None:
         """The network on whose access links the address is a node's, without mobility there."""
@@ -122,7 +123,7 @@ class Directory(_Strict):
 
     def owner_of(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
         """The network that owns the address or prefix, fixed or mobile, if any."""
-        return _holder(self._prefixes, address)
+        return self._prefixes.holder(address)
 
     def named(self, network: str) -> NetworkEntry:
         """The entry of a network that is known to be there.
@@ -130,34 +131,37 @@ class Directory(_Strict):
         Raises:
             KeyError: no network of that name.
         """
-        for entry in self.networks:
-            if entry.network == network:
+        return self._by_name[network]
+
+    @cached_property
+    def _by_name(self) -> dict[str, NetworkEntry]:
+        return {entry.network: entry for entry in self.networks}
+
+    @cached_property
+    def _pools(self) -> _Holders:
+        return _Holders((entry.mobile_pool, entry) for entry in self.networks)
+
+    @cached_property
+    def _prefixes(self) -> _Holders:
+        return _Holders((entry.prefix, entry) for entry in self.networks)
+
+
+class _Holders:
+    """Who holds which prefix: plain integers, because every packet event looks here."""
+
+    def __init__(self, rows: Iterable[tuple[IPv6Network, NetworkEntry]]) -> None:
+        self._by_mask: dict[int, dict[int, NetworkEntry]] = {}
+        for prefix, entry in rows:
+            of_length = self._by_mask.setdefault(int(prefix.netmask), {})
+            of_length.setdefault(int(prefix.network_address), entry)
+
+    def holder(self, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
+        """The entry whose prefix covers the address, or the first one of the prefix."""
+        first = int(address.network_address if isinstance(address, IPv6Network) else address)
+        for mask, entries in self._by_mask.items():
+            if (entry := entries.get(first & mask)) is not None:
                 return entry
-        raise KeyError(network)
-
-    @cached_property
-    def _pools(self) -> _Rows:
-        return tuple(_row(entry.mobile_pool, entry) for entry in self.networks)
-
-    @cached_property
-    def _prefixes(self) -> _Rows:
-        return tuple(_row(entry.prefix, entry) for entry in self.networks)
-
-
-_Rows = tuple[tuple[int, int, NetworkEntry], ...]
-"""Netmask, first address, network: plain integers, because every packet event looks here."""
-
-
-def _row(prefix: IPv6Network, entry: NetworkEntry) -> tuple[int, int, NetworkEntry]:
-    return int(prefix.netmask), int(prefix.network_address), entry
-
-
-def _holder(rows: _Rows, address: IPv6Address | IPv6Network) -> NetworkEntry | None:
-    first = int(address.network_address if isinstance(address, IPv6Network) else address)
-    for mask, network, entry in rows:
-        if first & mask == network:
-            return entry
-    return None
+        return None
 
 
 class MobileNode(_Strict):

@@ -6,6 +6,7 @@ said of them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from dmm_agent.simulator.plan import Plan, Router
 
 HOP_LIMIT = 64
+
+_Flow = tuple[str, "IPv6Address", "IPv6Address"]
+"""First router, source, destination."""
 
 
 class Outcome(Enum):
@@ -152,22 +156,36 @@ class Forwarding:
     def __init__(self, plan: Plan, tables: dict[str, Tables]) -> None:
         self._plan = plan
         self._tables = tables
-        self._known: dict[tuple[str, IPv6Address, IPv6Address], Trace] = {}
+        self._known: dict[_Flow, Trace] = {}
+        self._flows: defaultdict[int, set[_Flow]] = defaultdict(set)
+        """Those of `_known` by the number of either end's /64."""
 
     def trace(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         """The path of a packet that a host below router `start` sends.
 
-        It follows from the tables alone, so it is remembered until one of them changes.
+        It follows from the tables alone, so it is remembered, and the same, until one of them
+        changes that matters to it.
         """
-        key = start, source, destination
-        trace = self._known.get(key)
+        flow = start, source, destination
+        trace = self._known.get(flow)
         if trace is None:
-            trace = self._known[key] = self._follow(start, source, destination)
+            trace = self._known[flow] = self._follow(start, source, destination)
+            self._flows[_number(source)].add(flow)
+            self._flows[_number(destination)].add(flow)
         return trace
 
-    def tables_changed(self) -> None:
-        """A route was installed or removed somewhere."""
+    def route_changed(self, route: Route) -> None:
+        """A route was installed or removed somewhere; it matters to who has its prefix."""
+        if route.prefix.prefixlen != HNP_LENGTH:
+            self.agents_changed()
+            return
+        for flow in self._flows.pop(_number(route.prefix.network_address), ()):
+            self._known.pop(flow, None)
+
+    def agents_changed(self) -> None:
+        """An agent has died or started somewhere: that may matter to all."""
         self._known.clear()
+        self._flows.clear()
 
     def _follow(self, start: str, source: IPv6Address, destination: IPv6Address) -> Trace:
         path: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -88,13 +89,14 @@ class Promises:
     def _lost_leases(self) -> Iterator[str]:
         now = self.world.now
         self._leases = {h: p for h, p in self._leases.items() if p.until > now + ROUNDING_S}
+        rows_of = functools.cache(self.world.rows)
         for hnp, promise in self._leases.items():
             home = self.world.plan.directory.home_of(hnp)
             assert home is not None, "only mobile prefixes are leased"
             name = self.world.plan.by_address[home.lm].name
             if not self.world.nodes[name].functions:
                 continue  # its agent is down
-            rows = self.world.rows(name)["leases"]
+            rows = rows_of(name)["leases"]
             left_s = [
                 r["remaining_s"]
                 for r in rows

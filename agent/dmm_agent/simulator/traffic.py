@@ -10,7 +10,7 @@ from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.simulator.forwarding import Outcome, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.events import Event
@@ -30,13 +30,25 @@ class HeldPacket:
     destination: IPv6Address
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a router may show of a packet to its agent."""
+
+    router: str
+    of: Hashable
+    """What it shows one packet of in a while."""
+    event: Event
+
+
 class Traffic:
     """Sends packets through the routers' tables as they are at that moment."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._samples: dict[tuple[str, Hashable], float] = {}
+        self._shown_at: dict[tuple[str, Hashable], float] = {}
         """When a router last showed a packet of a kind to its agent."""
+        self._samples: dict[tuple[IPv6Address, IPv6Address], tuple[Trace, list[Sample]]] = {}
+        """What routers show of a flow, as long as its packets take that path."""
         self.held: dict[tuple[str, IPv6Network], list[HeldPacket]] = {}
         """What waits at a router for the way to a prefix to be known, oldest first."""
 
@@ -77,10 +89,10 @@ class Traffic:
         if at is None:
             return None
         if self._world.tables[at].delivers(source, mn.link):
-            self._show_use(at, source)
+            self._show(self._use(at, source))
             return self.send(at, source, destination)
-        if self._is_sampled(at, (mn.link, source)):
-            self._show(at, Observed(mn.link, mn.policy.link_layer, source))
+        seen = Observed(mn.link, mn.policy.link_layer, source)
+        self._show([Sample(at, (mn.link, source), seen)])
         home = self._world.plan.directory.home_of(source)
         if home is not None and self._world.tables[at].rejects(source, mn.link):
             mn.reset(home.network)
@@ -95,32 +107,43 @@ class Traffic:
         trace = self._world.forwarding.trace(start, source, destination)
         if trace.outcome is Outcome.LOOP:
             raise AssertionError(f"a packet from {source} to {destination} goes round: {trace}")
-        if trace.outcome is Outcome.DELIVERED:
-            self._show_use(trace.path[-1], destination)
-        for name in trace.plain:
-            if self._is_intercepted(name, source, destination):
-                self._show(name, Intercepted(source, destination))
+        flow = source, destination
+        known, samples = self._samples.get(flow, (None, []))
+        if known is not trace:
+            samples = list(self._samples_of(trace, source, destination))
+            self._samples[flow] = trace, samples
+        self._show(samples)
         if trace.outcome is Outcome.HELD:
             self._hold(trace.path[-1], source, destination)
-        routers = self._world.plan.routers
-        for name, by in trace.tunnelled:
-            if self._is_homebound(name, by, destination):
-                self._show(name, Intercepted(source, destination, routers[by].address))
         return trace
 
-    def _show_use(self, name: str, address: IPv6Address) -> None:
+    def _samples_of(
+        self, trace: Trace, source: IPv6Address, destination: IPv6Address
+    ) -> Iterator[Sample]:
+        """What the routers on a path may show of a packet."""
+        if trace.outcome is Outcome.DELIVERED:
+            yield from self._use(trace.path[-1], destination)
+        for name in trace.plain:
+            yield from self._intercepted(name, source, destination)
+        routers = self._world.plan.routers
+        for name, by in trace.tunnelled:
+            if self._is_homebound(name, destination):
+                event = Intercepted(source, destination, routers[by].address)
+                yield Sample(name, (by, hnp_of(destination)), event)
+
+    def _use(self, name: str, address: IPv6Address) -> Iterator[Sample]:
         """A packet from or to a prefix that was brought along passes an access link."""
         home = self._world.plan.directory.home_of(address)
         brought = home is not None and home.network != self._world.plan.routers[name].network
-        wanted = Interception.BROUGHT_ALONG in self._world.nodes[name].intercepts
-        if brought and wanted and self._is_sampled(name, ("used", hnp_of(address))):
-            self._show(name, Used(hnp_of(address)))
+        if brought and Interception.BROUGHT_ALONG in self._world.nodes[name].intercepts:
+            hnp = hnp_of(address)
+            yield Sample(name, ("used", hnp), Used(hnp))
 
     def _hold(self, name: str, source: IPv6Address, destination: IPv6Address) -> None:
         waiting = self.held.setdefault((name, hnp_of(destination)), [])
         waiting.append(HeldPacket(self._world.now, source, destination))
         if len(waiting) == 1:
-            self._show(name, Held(source, destination))
+            self._tell(name, Held(source, destination))
 
     def release(self, name: str, prefix: IPv6Network) -> None:
         """Let the packets that wait at a router for a prefix go on."""
@@ -131,19 +154,20 @@ class Traffic:
         """The agent that kept a router's packets has died."""
         self.held = {key: packets for key, packets in self.held.items() if key[0] != name}
 
-    def _is_intercepted(self, name: str, source: IPv6Address, destination: IPv6Address) -> bool:
+    def _intercepted(
+        self, name: str, source: IPv6Address, destination: IPv6Address
+    ) -> Iterator[Sample]:
         """What the rules of `dmm_agent.dataplane.nftables` show of plain packets."""
         directory, at = self._world.plan.directory, self._world.plan.routers[name]
         wanted = self._world.nodes[name].intercepts
-        owner = directory.owner_of(destination)
+        owner, home = directory.owner_of(destination), directory.home_of(source)
         if owner is None:
-            return False
+            return
+        of: Hashable = hnp_of(destination)
         if owner.network == at.network:
-            return source not in owner.prefix and self._is_homebound(
-                name, hnp_of(source), destination
-            )
-        home = directory.home_of(source)
-        if home is not None and home.network != at.network:
+            shown = source not in owner.prefix and self._is_homebound(name, destination)
+            of = hnp_of(source), of
+        elif home is not None and home.network != at.network:
             shown = Interception.VISITORS in wanted
         else:
             own = directory.named(at.network)
@@ -152,22 +176,24 @@ class Traffic:
                 Interception.REMAINING in wanted and not below
             )
             shown = asks and destination in owner.mobile_pool
-        return shown and self._is_sampled(name, hnp_of(destination))
+        if shown:
+            yield Sample(name, of, Intercepted(source, destination))
 
-    def _is_homebound(self, name: str, sender: Hashable, destination: IPv6Address) -> bool:
+    def _is_homebound(self, name: str, destination: IPv6Address) -> bool:
         """Packets to a network's own mobile nodes are shown to a gateway that wants to see them."""
         if Interception.HOMEBOUND not in self._world.nodes[name].intercepts:
             return False
         home = self._world.plan.directory.home_of(destination)
-        ours = home is not None and home.network == self._world.plan.routers[name].network
-        return ours and self._is_sampled(name, (sender, hnp_of(destination)))
+        return home is not None and home.network == self._world.plan.routers[name].network
 
-    def _is_sampled(self, name: str, what: Hashable) -> bool:
-        last = self._samples.get((name, what))
-        if last is not None and self._world.now - last < SAMPLE_EVERY_S:
-            return False
-        self._samples[name, what] = self._world.now
-        return True
+    def _show(self, samples: Iterable[Sample]) -> None:
+        """Let routers show what they have not shown the like of for a while."""
+        now = self._world.now
+        for sample in samples:
+            of = sample.router, sample.of
+            if now - self._shown_at.get(of, 0.0) >= SAMPLE_EVERY_S:
+                self._shown_at[of] = now
+                self._tell(sample.router, sample.event)
 
-    def _show(self, name: str, event: Event) -> None:
+    def _tell(self, name: str, event: Event) -> None:
         self._world.at(0.0, lambda: self._world.tell(name, event))

@@ -257,7 +257,7 @@ class World:
 
     def _attend(self, router: str, *, attended: bool) -> None:
         self.tables[router].attended = attended
-        self.forwarding.tables_changed()
+        self.forwarding.agents_changed()
 
     def crash(self, router: str, point: CrashPoint, down_s: float) -> None:
         """Let the agent on a router die when it next remembers something, and come back later."""
@@ -353,7 +353,7 @@ class World:
         steer = tables.install if isinstance(effect, Install) else tables.remove
         if not steer(route):
             return
-        self.forwarding.tables_changed()
+        self.forwarding.route_changed(route)
         for inspect in self.on_change:
             inspect(self, route)
 
