@@ -69,6 +69,25 @@ def dmm_agent_config(host: str, topology_file: str, profile_file: str) -> dict[s
         raise AnsibleFilterError(f"{topology_file}: no host {error}") from None
 
 
+def dmm_agent_keys(host: str, topology_file: str, profile_file: str, secret: str) -> str:
+    """Make the file of keys of a host's agent; empty if it needs none.
+
+    Raises:
+        AnsibleFilterError: something is wrong with the files.
+    """
+    import yaml
+
+    from dmm_testbed.topology.agent_keys import agent_keys
+    from dmm_testbed.topology.check import load_checked
+    from dmm_testbed.topology.sentences import InputError
+
+    try:
+        keys = agent_keys(*load_checked(topology_file, profile_file), host, secret)
+    except InputError as error:
+        raise AnsibleFilterError(str(error)) from None
+    return yaml.safe_dump(keys, sort_keys=False) if keys else ""
+
+
 def dmm_dataplanes(topology_file: str, profile_file: str) -> list[str]:
     """Say how the agents tunnel (docs/dataplane.md), all of them together.
 
@@ -123,6 +142,7 @@ class FilterModule:
         """Filters by name."""
         return {
             "dmm_agent_config": dmm_agent_config,
+            "dmm_agent_keys": dmm_agent_keys,
             "dmm_all_run": dmm_all_run,
             "dmm_dataplanes": dmm_dataplanes,
             "dmm_underlay": dmm_underlay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,8 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(str(error)) from None
         _add_groups(inventory, topology)
         whole = {"file": str(Path(path).resolve()), **plain_topology(topology)}
-        _set_variables(inventory, "all", {"dmm_topology": whole, "dmm_lab": lab})
+        found = {"dmm_topology": whole, "dmm_lab": lab, "dmm_secret_file": _secret_file(lab)}
+        _set_variables(inventory, "all", found)
         _set_variables(inventory, DEFAULTS, NAMESPACE_MACHINES | LEAST)
         for machine in topology.machines.values():
             _add_machine(inventory, machine)
@@ -154,6 +156,12 @@ def _set_variables(inventory: InventoryData, entity: str, variables: dict[str, A
 
 def _network_group(network: str) -> str:
     return f"network_{network.replace('-', '_')}"
+
+
+def _secret_file(lab: str) -> str:
+    """What keys of the lab are made from: on the controller, for its user alone."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return str(Path(state).expanduser() / "dmm-testbed" / lab / "secret")
 
 
 def _checked_lab(lab: Any) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from dmm_agent.keys import Keys
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Mapping
@@ -57,6 +59,8 @@ class Context:
     """At an access router: the plain prefix of each access link."""
     radio: str | None = None
     """At a mobile node: the interface by which it attaches."""
+    keys: Keys = field(default_factory=Keys)
+    """What this host shares with mobile nodes or, being one, with home agents."""
 
 
 class Function(abc.ABC, Generic[OptionsT]):
@@ -99,6 +103,11 @@ class Function(abc.ABC, Generic[OptionsT]):
     @property
     def takes_home_addresses(self) -> bool:
         """Whether it takes messages that home addresses travel in front of (RFC 6275, 6.3, 6.4)."""
+        return False
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether it needs keys."""
         return False
 
     @abc.abstractmethod

@@ -43,6 +43,10 @@ class Registration:
     """When the last one ends that the home agent may have, heard of or not."""
     adopted_sequence: bool = False
     """The home agent said which sequence number was its last, and has not accepted one since."""
+    adopted_time: bool = False
+    """The same with its time."""
+    stamp: int = 0
+    """The time in the newest update, if updates are authenticated (RFC 4285, 6)."""
 
     @property
     def prefix(self) -> IPv6Network:
@@ -86,7 +90,7 @@ class Registration:
         it is within the lifetime.
         """
         granted_s = min(answer.lifetime_s, self.lifetime_s)
-        self.adopted_sequence = False
+        self.adopted_sequence = self.adopted_time = False
         self.registered_until = self.may_last_until = self.sent_at + granted_s
         advice = answer.first(BindingRefreshAdvice)
         within = advice is not None and 0 < advice.interval_s < granted_s

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from dmm_agent.functions.base import Context, Function, Options
 from dmm_agent.functions.binding_update_list import SEQUENCES, Registration
+from dmm_agent.functions.client_authentication import ClientAuthentication
 from dmm_agent.functions.effects import (
     CancelTimer,
     DropAddress,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from ipaddress import IPv6Network
 
-    from dmm_agent.wire import Message
+    from dmm_agent.wire import BindingUpdate
 
 MAX_HOME_ADDRESSES = 64
 """Most home addresses that are registered at once."""
@@ -65,6 +66,8 @@ class ClientOptions(Options):
     mobility: Literal["host"] = "host"
     binding_lifetime_s: int = Field(60, ge=4, le=262140)
     """For how long a binding is asked for at a time."""
+    authentication: Literal["mn-ha", "none"] = "mn-ha"
+    """How node and home agent prove who they are to each other (RFC 4285, 5.1)."""
 
 
 class Client(Function[ClientOptions]):
@@ -89,11 +92,19 @@ class Client(Function[ClientOptions]):
         self._in_use: frozenset[IPv6Address] = frozenset()
         self._registrations: dict[IPv6Address, Registration] = {}
         self._requests = Requests(self.name, MAX_HOME_ADDRESSES)
+        self._authentication = (
+            ClientAuthentication(context, self._mn_id) if self.authenticates else None
+        )
 
     @property
     def takes_home_addresses(self) -> bool:
         """Acknowledgements come with its home address in a routing header."""
         return True
+
+    @property
+    def authenticates(self) -> bool:
+        """It has a key for each home agent, unless the profile says otherwise."""
+        return self.options.authentication == "mn-ha"
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow where the node is and what its sockets use; hear what home agents say."""
@@ -108,9 +119,9 @@ class Client(Function[ClientOptions]):
             case SocketsInUse(addresses):
                 self._in_use = addresses
                 yield from self._settle(now)
-            case Received(source, message, home):
+            case Received(message=message, home_address=home):
                 home = message.home_address if isinstance(message, BindingError) else home
-                yield from self._heard(source, message, home, now)
+                yield from self._heard(event, home, now)
             case TimerFired(_, ("request", key)):
                 yield from self._requests.again(key, now)
             case TimerFired(_, (what, IPv6Address() as home)):
@@ -167,6 +178,9 @@ class Client(Function[ClientOptions]):
         home, agent = own.address, self._home_agent(own.address)
         if agent is None:
             return
+        if self._authentication is not None and not self._authentication.can_ask(agent):
+            yield Record("no_key", {"hoa": str(home), "agent": str(agent)}, warning=True)
+            return
         if own.preferred_until > now:
             yield KeepAddress(self._link, home, own.valid_until - now)
         registration = self._registrations.get(home)
@@ -203,7 +217,7 @@ class Client(Function[ClientOptions]):
         yield from self._requests.start(
             registration.home,
             registration.agent,
-            lambda _, sent_at: registration.next_update(self._mn_id, sent_at),
+            lambda _, sent_at: self._next_update(registration, sent_at),
             Patience(attempts=None, first_wait_s=wait_s),
             now,
             source=registration.source,
@@ -212,20 +226,34 @@ class Client(Function[ClientOptions]):
         if registration.lifetime_s == 0:
             yield SetTimer(self.name, ("expiry", registration.home), registration.may_last_until)
 
-    def _heard(
-        self, source: IPv6Address, message: Message, home: IPv6Address | None, now: float
-    ) -> Iterator[Effect]:
+    def _next_update(self, registration: Registration, now: float) -> BindingUpdate:
+        update = registration.next_update(self._mn_id, now)
+        if self._authentication is None:
+            return update
+        return self._authentication.signed(update, registration, now)
+
+    def _heard(self, event: Received, home: IPv6Address | None, now: float) -> Iterator[Effect]:
         """A message for a home address; what is not from its home agent does not count."""
         registration = None if home is None else self._registrations.get(home)
-        if registration is None or source != registration.agent:
+        if registration is None or event.source != registration.agent:
             return
-        match message:
+        match event.message:
+            case BindingAcknowledgement() as answer if self._believes(event, answer, registration):
+                yield from self._acknowledged(registration, answer, now)
             case BindingAcknowledgement():
-                yield from self._acknowledged(registration, message, now)
+                fields = {"hoa": str(registration.home), "agent": str(registration.agent)}
+                yield Record("answer_not_believed", fields, warning=True)
             case BindingError(status=BindingErrorStatus.UNKNOWN_BINDING) | BindingRefreshRequest():
                 yield from self._renew(registration, now)
             case _:
                 return
+
+    def _believes(
+        self, event: Received, answer: BindingAcknowledgement, registration: Registration
+    ) -> bool:
+        return self._authentication is None or self._authentication.believes(
+            event, answer, registration
+        )
 
     def _acknowledged(
         self, registration: Registration, answer: BindingAcknowledgement, now: float
@@ -237,6 +265,12 @@ class Client(Function[ClientOptions]):
             yield from self._out_of_window(registration, answer, now)
             return
         if answer.sequence != registration.sequence:
+            return
+        if answer.status == BindingStatus.MIPV6_ID_MISMATCH and self._authentication is not None:
+            yield from self._authentication.learn(registration, answer, now)
+            if not registration.adopted_time:
+                registration.adopted_time = True
+                yield from self._send(registration, now)
             return
         if registration.lifetime_s == 0:
             yield from self._end(registration, now)

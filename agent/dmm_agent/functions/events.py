@@ -6,7 +6,7 @@ All times are seconds since 1970 as a float; they never come from a clock read i
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Received:
     home_address: IPv6Address | None = None
     """A mobile node's: its own that came in a Home Address option (RFC 6275, 6.3), or, where it is
     the receiver, the one in a type 2 routing header (6.4) or else the one it was sent to."""
+    octets: bytes = field(default=b"", compare=False, repr=False)
+    """The Mobility Header as it came, for authenticators."""
 
 
 @dataclass(frozen=True, slots=True)

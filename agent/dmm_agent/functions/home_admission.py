@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
+from dmm_agent.functions.effects import Send
 from dmm_agent.functions.proxy_messages import node_of
-from dmm_agent.wire import AlternateCareOfAddress, BindingStatus, BindingUpdateFlag
+from dmm_agent.wire import (
+    AlternateCareOfAddress,
+    BindingAckFlag,
+    BindingAcknowledgement,
+    BindingRefreshAdvice,
+    BindingStatus,
+    BindingUpdateFlag,
+    MobileNodeIdentifier,
+)
 
 if TYPE_CHECKING:
     from dmm_agent.functions.base import Context
     from dmm_agent.functions.bindings import BindingTable
     from dmm_agent.functions.events import Received
-    from dmm_agent.wire import BindingUpdate
+    from dmm_agent.wire import BindingUpdate, Option
 
 _LOWER_HALF = (1 << 64) - 1
 
@@ -26,11 +35,13 @@ class HomeUpdate:
     source: IPv6Address
     named: IPv6Address | None
     """From the Home Address option; a node at home may leave that out (RFC 6275, 10.3.2)."""
+    octets: bytes = field(default=b"", repr=False)
+    """The Mobility Header as it came."""
 
     @classmethod
     def of(cls, event: Received, message: BindingUpdate) -> HomeUpdate:
         """What an event brought."""
-        return cls(message, event.source, event.home_address)
+        return cls(message, event.source, event.home_address, event.octets)
 
     @property
     def home(self) -> IPv6Address:
@@ -67,6 +78,30 @@ class HomeUpdate:
     def ends(self) -> bool:
         """Whether it de-registers (10.3.1)."""
         return self.lifetime_s == 0 or self.care_of == self.home
+
+    def answer(
+        self,
+        status: BindingStatus,
+        lifetime_s: int = 0,
+        *,
+        sequence: int | None = None,
+    ) -> Send:
+        """The acknowledgement (9.5.4), to where the update came from."""
+        options: list[Option] = []
+        from_router = BindingUpdateFlag.MOBILE_ROUTER in self.message.flags
+        interval_s = lifetime_s // 2 // 4 * 4
+        if interval_s:
+            options.append(BindingRefreshAdvice(interval_s))
+        if self.mn_id:
+            options.append(MobileNodeIdentifier.nai(self.mn_id))
+        message = BindingAcknowledgement(
+            status=status,
+            flags=BindingAckFlag.MOBILE_ROUTER if from_router else BindingAckFlag(0),
+            sequence=self.message.sequence if sequence is None else sequence,
+            lifetime_s=lifetime_s,
+            options=tuple(options),
+        )
+        return Send(self.source, message, home_destination=self.named)
 
 
 def refusal(context: Context, bindings: BindingTable, update: HomeUpdate) -> BindingStatus | None:

@@ -13,17 +13,11 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.binding_update_list import SEQUENCES
 from dmm_agent.functions.bindings import Binding
-from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send
+from dmm_agent.functions.effects import Effect, Forget, Record, Remember
 from dmm_agent.functions.home_admission import HomeUpdate, refusal
-from dmm_agent.functions.mobile_networks import MobileNetworks, is_from_router
+from dmm_agent.functions.mobile_networks import MobileNetworks
 from dmm_agent.functions.proxy_messages import lifetime_of
-from dmm_agent.wire import (
-    BindingAckFlag,
-    BindingAcknowledgement,
-    BindingRefreshAdvice,
-    BindingStatus,
-    MobileNodeIdentifier,
-)
+from dmm_agent.wire import BindingStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
     from dmm_agent.functions.database import Database
     from dmm_agent.functions.events import Restored
     from dmm_agent.functions.location import LocationOptions
-    from dmm_agent.wire import Option
 
 
 class HomeAgent:
@@ -62,9 +55,9 @@ class HomeAgent:
         status = status or self._networks.refusal(update)
         last = self._sequences.get(update.binding)
         if status is not None:
-            yield self._answer(update, status)
+            yield update.answer(status)
         elif last is not None and not is_newer(update.sequence, last):
-            yield self._answer(update, BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
+            yield update.answer(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
         elif update.ends:
             yield from self._deregister(update, now)
         else:
@@ -84,13 +77,13 @@ class HomeAgent:
         """Lease the home address, or renew its lease, and point at the care-of address."""
         holder = self._allocator.holder(update.binding)
         if holder is not None and holder.mn_id != update.mn_id:
-            yield self._answer(update, BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED)
+            yield update.answer(BindingStatus.DUPLICATE_ADDRESS_DETECTION_FAILED)
             return
         room = self._database.bindings.has_room(update.binding)
         lease = self._allocator.claim(update.binding, update.mn_id, now) if room else None
         if lease is None:
             yield Record("pool_exhausted", {"mn_id": update.mn_id, "hoa": str(update.home)})
-            yield self._answer(update, BindingStatus.INSUFFICIENT_RESOURCES)
+            yield update.answer(BindingStatus.INSUFFICIENT_RESOURCES)
             return
         yield from self._allocator.keep(lease)
         yield from self._accept(update)
@@ -108,7 +101,7 @@ class HomeAgent:
         )
         yield from self._database.bind(binding)
         yield from self._networks.register(update, binding)
-        yield self._answer(update, BindingStatus.ACCEPTED, granted_s)
+        yield update.answer(BindingStatus.ACCEPTED, granted_s)
 
     def _deregister(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
         """The node is home, or no session needs the address any more.
@@ -121,11 +114,11 @@ class HomeAgent:
             yield from self._allocator.keep(lease)
             yield from self._accept(update)
         if self._database.bindings.get(update.binding) is None:
-            yield self._answer(update, BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
+            yield update.answer(BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
             return
         yield from self._networks.deregister(update.mn_id)
         yield from self._database.unbind(update.binding)
-        yield self._answer(update, BindingStatus.ACCEPTED)
+        yield update.answer(BindingStatus.ACCEPTED)
 
     def _accept(self, update: HomeUpdate) -> Iterator[Effect]:
         self._sequences[update.binding] = update.sequence
@@ -134,30 +127,6 @@ class HomeAgent:
         yield Remember(self._owner, "sequences", str(update.binding), fields)
         while len(self._sequences) > 2 * self._options.max_bindings:
             yield Forget(self._owner, "sequences", str(self._sequences.popitem(last=False)[0]))
-
-    def _answer(
-        self,
-        update: HomeUpdate,
-        status: BindingStatus,
-        lifetime_s: int = 0,
-        *,
-        sequence: int | None = None,
-    ) -> Send:
-        """The acknowledgement (9.5.4), to where the update came from."""
-        options: list[Option] = []
-        interval_s = lifetime_s // 2 // 4 * 4
-        if interval_s:
-            options.append(BindingRefreshAdvice(interval_s))
-        if update.mn_id:
-            options.append(MobileNodeIdentifier.nai(update.mn_id))
-        message = BindingAcknowledgement(
-            status=status,
-            flags=BindingAckFlag.MOBILE_ROUTER if is_from_router(update) else BindingAckFlag(0),
-            sequence=update.sequence if sequence is None else sequence,
-            lifetime_s=lifetime_s,
-            options=tuple(options),
-        )
-        return Send(update.source, message, home_destination=update.named)
 
 
 def is_newer(sequence: int, last: int) -> bool:

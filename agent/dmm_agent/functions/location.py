@@ -3,7 +3,8 @@
 Each part of it has a file of its own:
 
 - `admission` and `updates`: the database takes updates (RFC 5213, 5.3);
-- `home_admission` and `home_agent`: those of mobile nodes themselves (RFC 6275, 10.3);
+- `home_admission` and `home_agent`: those of mobile nodes themselves (RFC 6275, 10.3), which
+  `home_authentication` lets through if they are authentic (RFC 4285);
 - `mobile_networks`: the prefixes behind them, if they are routers (RFC 3963, 6);
 - `database` and `bindings`: what it holds, for how long, and who hears of a change;
 - `visitors` and `upstream`: the network a node visits stands in for it at the home LM (draft, 6);
@@ -33,6 +34,7 @@ from dmm_agent.functions.events import (
 )
 from dmm_agent.functions.home_admission import HomeUpdate
 from dmm_agent.functions.home_agent import HomeAgent
+from dmm_agent.functions.home_authentication import HomeAuthentication
 from dmm_agent.functions.notices import Notices
 from dmm_agent.functions.proxy_messages import lifetime_of
 from dmm_agent.functions.queries import answer_query
@@ -64,6 +66,8 @@ class LocationOptions(Options):
     """Each LM serves the prefixes that its own network allocated."""
     mobility: Literal["network", "host"] = "network"
     """Who registers a node: its access router, or (`host`) also the node itself."""
+    authentication: Literal["mn-ha", "none"] = "mn-ha"
+    """With `mobility: host`: how nodes prove that an update is theirs (RFC 4285, 5.1)."""
     hierarchy: bool = True
     """Stand in for visiting nodes at their home LM, and track them inside the network alone."""
     binding_lifetime_s: int = Field(60, ge=4, le=262140)
@@ -96,11 +100,17 @@ class LocationManager(Function[LocationOptions]):
             context, options, allocator, self._database, self._visitors, self._notices
         )
         self._home_agent = HomeAgent(self.name, context, options, allocator, self._database)
+        self._authentication = HomeAuthentication(self.name, context, 2 * options.max_bindings)
 
     @property
     def takes_home_addresses(self) -> bool:
         """Mobile nodes name their home address in an option."""
         return self.options.mobility == "host"
+
+    @property
+    def authenticates(self) -> bool:
+        """Mobile nodes prove who they are, unless the profile says otherwise."""
+        return self.options.mobility == "host" and self.options.authentication == "mn-ha"
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Serve updates, queries and the answers to our own messages; tell others last."""
@@ -117,7 +127,7 @@ class LocationManager(Function[LocationOptions]):
             case BindingUpdate(flags=flags) if (
                 self.options.mobility == "host" and BindingUpdateFlag.PROXY not in flags
             ):
-                yield from self._home_agent.take(HomeUpdate.of(event, message), now)
+                yield from self._registered(HomeUpdate.of(event, message), now)
             case BindingUpdate():
                 yield from self._updates.take(source, message, now)
             case LocationQuery():
@@ -133,6 +143,13 @@ class LocationManager(Function[LocationOptions]):
             case _:
                 return
 
+    def _registered(self, update: HomeUpdate, now: float) -> Iterator[Effect]:
+        """A mobile node speaks for itself, or somebody says so."""
+        if self.authenticates:
+            yield from self._authentication.guard(update, self._home_agent.take, now)
+        else:
+            yield from self._home_agent.take(update, now)
+
     def _notice(self, event: Event, now: float) -> Iterator[Effect]:
         match event:
             case Restored():
@@ -147,6 +164,7 @@ class LocationManager(Function[LocationOptions]):
                 yield from self._database.unbind(hnp)
                 yield from self._notices.forget(hnp)
                 yield from self._home_agent.forget(hnp)
+                yield from self._authentication.forget(hnp)
             case _:
                 return
 
@@ -162,6 +180,7 @@ class LocationManager(Function[LocationOptions]):
     def _restore(self, memory: Restored, now: float) -> Iterator[Effect]:
         """Go on from what an earlier run remembered; what ran out meanwhile ends, and is told."""
         self._home_agent.restore(memory)
+        self._authentication.restore(memory)
         yield from self._notices.restore(memory, now)
         yield from self._database.restore(memory)
         for binding in self._database.bindings:

@@ -13,6 +13,7 @@ from dmm_agent.config import ConfigError, describe
 from dmm_agent.functions.base import Context, Function
 from dmm_agent.functions.effects import Effect, Send, Tell
 from dmm_agent.functions.events import Event, Received, Restored, TimerFired
+from dmm_agent.keys import Keys
 
 if TYPE_CHECKING:
     import random
@@ -58,6 +59,11 @@ class Node:
     def takes_home_addresses(self) -> bool:
         """Whether some function takes messages that home addresses travel in front of."""
         return any(f.takes_home_addresses for f in self.functions.values())
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether some function needs keys."""
+        return any(f.authenticates for f in self.functions.values())
 
     @property
     def remembers(self) -> bool:
@@ -114,8 +120,15 @@ def build_node(
     config: AgentConfig,
     random: random.Random,
     registry: Mapping[str, type[Function[Any]]] | None = None,
+    keys: Keys | None = None,
 ) -> Node:
     """Make the functions that a configuration names.
+
+    Args:
+        config: The host's configuration.
+        random: Where functions take random numbers from.
+        registry: Function classes by name; those installed, if left out.
+        keys: What the host shares with others.
 
     Raises:
         ConfigError: a function is unknown, lacks another one beside it, needs one that needs it,
@@ -135,6 +148,7 @@ def build_node(
         random=random,
         beside=functions,
         plain_prefixes=config.plain_prefixes,
+        keys=keys or Keys(),
     )
     for name in _in_order(config, classes):
         function_class = classes[name]

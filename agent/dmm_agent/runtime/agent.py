@@ -23,7 +23,6 @@ from dmm_agent.functions.events import (
     Intercepted,
     Interception,
     Observed,
-    Received,
     Started,
     Used,
 )
@@ -304,8 +303,7 @@ class Agent:
     # The world speaks
 
     def _receive(self, signalling: Signalling) -> None:
-        arrived = signalling.read()
-        self._executor.handle_all(Received(source, message) for source, message in arrived)
+        self._executor.handle_all(signalling.read())
 
     def _receive_at_home(self, signalling: HomeSignalling) -> None:
         self._executor.handle_all(signalling.read())

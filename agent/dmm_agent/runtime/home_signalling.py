@@ -125,4 +125,4 @@ class HomeSignalling:
         self._counters.count("received_octets", name, len(octets))
         at_node = self._address is None
         home = packet.home_destination if at_node else packet.home_source
-        return Received(sample.source, packet.message, home)
+        return Received(sample.source, packet.message, home, packet.octets)

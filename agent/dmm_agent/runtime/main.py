@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dmm_agent.functions.node import Node
 
 DEFAULT_CONFIG = Path("/etc/dmm/agent.yml")
+DEFAULT_KEYS = Path("/etc/dmm/keys.yml")
 DEFAULT_STORE = Path("/var/lib/dmm/agent.db")
 DEFAULT_ADOPTION_GRACE_S = 90.0
 """One and a half binding lifetimes: whoever is still served has been refreshed by then."""
@@ -42,6 +43,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="dmm-agent", description="The mobility agent of one host."
     )
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE")
+    parser.add_argument(
+        "--keys",
+        type=Path,
+        default=DEFAULT_KEYS,
+        metavar="FILE",
+        help="what mobile nodes and home agents share, where functions need it (%(default)s)",
+    )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument(
         "--flush",
@@ -77,11 +85,14 @@ def _run(options: argparse.Namespace) -> int:
 
     from dmm_agent.config import ConfigError, load
     from dmm_agent.functions.node import build_node
+    from dmm_agent.keys import load_keys
 
     try:
         config = load(options.config)
         _require_own_network(config, options.config)
         node = build_node(config, random.Random())
+        if node.authenticates:
+            node = build_node(config, random.Random(), keys=load_keys(options.keys))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG

@@ -47,7 +47,7 @@ class Recorder:
 
     def _fields(self, event: Event) -> dict[str, Any]:
         if isinstance(event, Received):
-            octets = encode(event.message, event.source, self._address)
+            octets = event.octets or encode(event.message, event.source, self._address)
             home = {} if event.home_address is None else {"home_address": str(event.home_address)}
             return {"source": str(event.source), **home, "message": octets.hex()}
         if isinstance(event, HeardOnLink):

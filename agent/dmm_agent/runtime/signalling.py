@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from dmm_agent.attachment.mobility_header import NETWORK_CONTROL
+from dmm_agent.functions.events import Received
 from dmm_agent.wire import (
     NEXT_HEADER,
     BindingError,
@@ -122,7 +123,7 @@ class Signalling:
         self._counters.count("sent_octets", name, len(octets))
         return None
 
-    def read(self) -> Iterator[tuple[IPv6Address, Message]]:
+    def read(self) -> Iterator[Received]:
         """What arrived since; what cannot be read is counted by peer."""
         for _ in range(READ_AT_ONCE):
             try:
@@ -137,7 +138,7 @@ class Signalling:
                 continue  # for whoever listens to the link
             message = self._decode(source, octets)
             if message is not None:
-                yield source, message
+                yield Received(source, message, octets=octets)
 
     def _decode(self, source: IPv6Address, octets: bytes) -> Message | None:
         try:

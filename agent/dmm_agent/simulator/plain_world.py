@@ -104,7 +104,8 @@ class PlainWorld(World):
                 mobile_nodes=MobileNodePolicy(nodes=(policy,)),
                 functions={"client": dict(options.get("client", {}))},
             )
-            node = build_node(config, Random(f"{seed} {number}"), registry)
+            keys = plan.keys([policy], [network.lm for network in plan.directory.networks])
+            node = build_node(config, Random(f"{seed} {number}"), registry, keys)
             identifier = INTERFACE_IDENTIFIER | int(policy.link_layer.replace(":", "")[-6:], 16)
             name = policy.id.split("@")[0]
             self.clients[name] = ClientNode(policy.id, number, identifier, node)
@@ -224,14 +225,15 @@ class PlainWorld(World):
     ) -> None:
         assert verify_packet_checksum(next_header, octets, source, destination)
         packet = decode_packet(next_header, octets)
+        message, whole = packet.message, packet.octets
         router = self.plan.by_address.get(destination)
         if router is not None:
-            self.tell(router.name, Received(source, packet.message, packet.home_source))
+            self.tell(router.name, Received(source, message, packet.home_source, whole))
             return
         at = self.follow(destination)[-1]
         for name, client in self.clients.items():
             if client.is_on_link(at):
-                self.tell(name, Received(source, packet.message, packet.home_destination))
+                self.tell(name, Received(source, message, packet.home_destination, whole))
 
     def follow(self, destination: IPv6Address) -> list[IPv6Address]:
         """An address, and the addresses that packets to it are tunnelled to, one after the other.

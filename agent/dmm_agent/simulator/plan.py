@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from dmm_agent.config import (
     MobileNodePolicy,
     NetworkEntry,
 )
+from dmm_agent.keys import Keys, SecurityAssociation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PLAIN_SUBNET = 0x4000
 
@@ -115,6 +117,20 @@ class Plan:
             directory=self.directory,
             mobile_nodes=self.mobile_nodes,
             functions=chosen,
+        )
+
+    def keys(self, nodes: Iterable[MobileNode], home_agents: Iterable[IPv6Address]) -> Keys:
+        """What these nodes share with these home agents: made up, and the same each time."""
+        return Keys(
+            tuple(
+                SecurityAssociation(
+                    mn_id=node.id,
+                    home_agent=agent,
+                    key=hashlib.sha256(f"{node.id} {agent}".encode()).hexdigest()[:32],
+                )
+                for node in nodes
+                for agent in home_agents
+            )
         )
 
     def mobile_config(

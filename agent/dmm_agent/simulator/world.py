@@ -132,7 +132,8 @@ class World:
 
     def _new_node(self, router: str) -> Node:
         seed = self._random.random()
-        return build_node(self._configs[router], Random(seed), self._registry)
+        keys = self.plan.keys(self.plan.mobile_nodes.nodes, [self.plan.routers[router].address])
+        return build_node(self._configs[router], Random(seed), self._registry, keys)
 
     # The clock
 

@@ -4,6 +4,7 @@
 in it; adding one is writing that class. RFC numbers are in the docstring of each.
 """
 
+from dmm_agent.wire.authentication import KEY_OCTETS, authenticated, is_authentic
 from dmm_agent.wire.codec import LARGEST_OCTETS, NEXT_HEADER, decode, encode, verify_checksum
 from dmm_agent.wire.dmm_options import (
     AnchoredPrefix,
@@ -121,6 +122,7 @@ from dmm_agent.wire.sessions import ReportStatus, SessionReport, SessionReportAc
 __all__ = [
     "DESTINATION_OPTIONS",
     "INFINITE_LIFETIME_S",
+    "KEY_OCTETS",
     "LARGEST_OCTETS",
     "NEXT_HEADER",
     "ROUTING",
@@ -216,11 +218,13 @@ __all__ = [
     "UpdateStatus",
     "VendorSpecific",
     "WireError",
+    "authenticated",
     "decode",
     "decode_packet",
     "encode",
     "encode_packet",
     "home_address_header",
+    "is_authentic",
     "message_classes",
     "option_classes",
     "round_lifetime",

@@ -6,7 +6,7 @@ the destination. Proxy Mobile IPv6 uses neither.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,8 @@ class MobilityPacket:
     """Home address of the sender, in a Home Address option."""
     home_destination: IPv6Address | None = None
     """Home address of the receiver, in a type 2 routing header."""
+    octets: bytes = field(default=b"", compare=False, repr=False)
+    """The Mobility Header as it came, for authenticators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def decode_packet(next_header: int, data: bytes | bytearray | memoryview) -> Mob
             than these two.
     """
     split = _split(next_header, bytes(data))
-    return MobilityPacket(decode(split.header), split.home_source, split.home_destination)
+    return MobilityPacket(
+        decode(split.header), split.home_source, split.home_destination, split.header
+    )
 
 
 def verify_packet_checksum(

@@ -131,6 +131,16 @@ def read_options(data: bytes, offset: int) -> Iterator[Option]:
     Raises:
         DecodeError: an option runs past the end, or its data is not what its type demands.
     """
+    for option_type, start, end in extents(data, offset):
+        yield _read(option_type, data[start:end], start - 2)
+
+
+def extents(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
+    """Type, first octet of the data and the one after its last, of each option but padding.
+
+    Raises:
+        DecodeError: an option runs past the end.
+    """
     while offset < len(data):
         option_type = data[offset]
         if option_type == PAD1:
@@ -138,7 +148,7 @@ def read_options(data: bytes, offset: int) -> Iterator[Option]:
             continue
         start, end = _extent(data, offset)
         if option_type != PADN:
-            yield _read(option_type, data[start:end], offset)
+            yield option_type, start, end
         offset = end
 
 

@@ -40,6 +40,7 @@ class AgentProcess:
         self.socket = folder / f"{host}.sock"
         self.log = folder / f"{host}.log"
         self.state = folder / f"{host}.db"
+        self.keys = folder / f"{host}.keys.yml"
         self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -77,7 +78,7 @@ class AgentProcess:
         self.write_config()
         command = self.command("main")
         command += ["--config", str(self.config), "--socket", str(self.socket)]
-        command += ["--state", str(self.state), *arguments]
+        command += ["--state", str(self.state), "--keys", str(self.keys), *arguments]
         with self.log.open("ab") as log, inside(self.host):
             self.process = subprocess.Popen(command, stderr=log, env=self.environment())
         if wait:

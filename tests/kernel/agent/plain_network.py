@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
 import struct
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from tests.kernel.agent.agents import AgentProcess
-from tests.kernel.agent.lab import CN, MN_LL, PREFIX, inside, ip, run, until
+from tests.kernel.agent.lab import ADDRESS, CN, MN_LL, PREFIX, inside, ip, run, until
 from tests.kernel.agent.routers import settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,23 @@ HOME, AWAY = (PLAIN[n].network_address + int(MN_LL) % (1 << 64) for n in (1, 3))
 """What the mobile node calls itself there."""
 ALL_NODES, ROUTER_ADVERTISEMENT = "ff02::1", 134
 AUTONOMOUS = 0x40
+
+
+MN_ID = "mn11@dmm.example"
+
+
+def key_of(home_agent: str) -> bytes:
+    """What the mobile node and a home agent share."""
+    return hashlib.sha256(home_agent.encode()).digest()[:16]
+
+
+def write_keys(agent: AgentProcess, *home_agents: str) -> None:
+    """Write an agent's file of keys."""
+    rows = [
+        {"mn_id": MN_ID, "home_agent": ADDRESS[name], "key": key_of(ADDRESS[name]).hex()}
+        for name in home_agents
+    ]
+    agent.keys.write_text(yaml.safe_dump(rows))
 
 
 def with_plain_prefixes(config: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +65,7 @@ class HomeAgent(AgentProcess):
         config["functions"]["lm"] = {"mobility": "host"} | lifetime
         config["functions"]["mr"] = {"resolution": "none"}
         self.config.write_text(yaml.safe_dump(config))
+        write_keys(self, self.host)
 
 
 class Client(AgentProcess):
@@ -61,9 +80,10 @@ class Client(AgentProcess):
             "radio": "radio0",
             "directory": with_plain_prefixes(settings("gw1"))["directory"],
             "mobile_nodes": settings("gw1")["mobile_nodes"],
-            "functions": {"client": {"binding_lifetime_s": 8}},
+            "functions": {"client": {"binding_lifetime_s": 8} | self.options.get("client", {})},
         }
         self.config.write_text(yaml.safe_dump(config))
+        write_keys(self, "gw1", "gw2", "gw3")
 
 
 def make_plain() -> None:

@@ -68,7 +68,8 @@ class Steps:
         self.now = NOW
         self.disk = Disk()
         self.config = config.model_copy(update={"functions": wanted})
-        self.node = build_node(self.config, Random(1), FUNCTIONS)
+        self.keys = plan.keys(plan.mobile_nodes.nodes, [plan.routers[host].address])
+        self.node = build_node(self.config, Random(1), FUNCTIONS, self.keys)
 
     def __call__(self, event: Event, after_s: float = 0.0) -> list[Effect]:
         """Let time pass, then give it an event."""
@@ -79,7 +80,7 @@ class Steps:
 
     def restart(self, after_s: float = 0.0) -> list[Effect]:
         """The agent dies and, after a while, another one starts with what is on the disk."""
-        self.node = build_node(self.config, Random(2), FUNCTIONS)
+        self.node = build_node(self.config, Random(2), FUNCTIONS, self.keys)
         return self(Restored(self.disk.read()), after_s)
 
     def receive(self, sender: str, message: Message, after_s: float = 0.0) -> list[Effect]:

@@ -67,7 +67,7 @@ class Node:
             random=Random(1),
             beside={},
         )
-        self.client = Client(context, ClientOptions(**options))
+        self.client = Client(context, ClientOptions(**{"authentication": "none"} | options))
         self.now = NOW
         self.valid: dict[IPv6Address, float] = {}
         self.preferred: set[IPv6Address] = set()

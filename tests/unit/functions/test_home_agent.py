@@ -63,7 +63,10 @@ class HomeAgentSteps(Steps):
     """gw1 with an LM that nodes register at, and an MR."""
 
     def __init__(self, plan: Plan = PLAN, **options: dict[str, Any]) -> None:
-        chosen = {"lm": {"mobility": "host"}, "mr": {"resolution": "none"}}
+        chosen = {
+            "lm": {"mobility": "host", "authentication": "none"},
+            "mr": {"resolution": "none"},
+        }
         super().__init__("gw1", ("allocator", "lm", "mr"), plan, **chosen | options)
 
     def tell(

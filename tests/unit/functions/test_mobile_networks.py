@@ -50,7 +50,7 @@ class Agent(Steps):
             "gw1",
             ("allocator", "lm", "mr"),
             plan_with(*(networks or (ONE, OTHER))),
-            lm={"mobility": "host"},
+            lm={"mobility": "host", "authentication": "none"},
             mr={"resolution": "none"},
         )
         self.sequence = 0
@@ -146,7 +146,10 @@ def test_who_is_no_router_by_policy_may_not_be_one() -> None:
     first, second = PLAN.mobile_nodes.nodes
     assert (first.mobile_networks, second.mobile_networks) == ((), ())
     agent = Steps(
-        "gw1", ("allocator", "lm", "mr"), lm={"mobility": "host"}, mr={"resolution": "none"}
+        "gw1",
+        ("allocator", "lm", "mr"),
+        lm={"mobility": "host", "authentication": "none"},
+        mr={"resolution": "none"},
     )
     update = BindingUpdate(1, A_H_R, 40, (MobileNodeIdentifier.nai(MN1),))
     assert status(agent(Received(CARE_OF, update, HOME))) == 140
