@@ -110,7 +110,7 @@ unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto
 
 acceptance: setup ## tests on machines of their own labs, two labs at a time
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadgroup tests/kernel tests/machines tests/acceptance
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope tests/kernel tests/machines tests/acceptance
 
 test-vm: ## the same on eight VMs made by Vagrant, and what only VMs can do; then test-metal
 	$(MAKE) MACHINES=vagrant setup box

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,15 +15,12 @@ BEGIN_UNTIL = "TESTS_BEGIN_UNTIL"
 """Environment: seconds since 1970 after which no test begins, where a computer may be too slow."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share machines are one group, which `--dist loadgroup` leaves to one process.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadscope`, which test is played by which process."""
+    from tests.side_by_side import ByMachines
 
-    A file whose tests have a lab of their own says so by a marker; others share with their folder.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            kind = item.path.relative_to(Path(__file__).parent).parts[0]
-            item.add_marker(pytest.mark.xdist_group(kind))
+    return ByMachines(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(tryfirst=True)

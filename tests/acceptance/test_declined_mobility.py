@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from labs import Lab
 
-pytestmark = pytest.mark.xdist_group("five-networks")
-
 DECLINED, OTHER, CORRESPONDENT = "mn12", "mn11", "cn"
 TO = "2001:db8:0:1::2"
 PLAIN = {router: IPv6Network(f"2001:db8:{router[2]}:4100::/56") for router in ("ar11", "ar21")}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from dmm_testbed.results import ChartMessage, DirectionPath, Results, Step
 
-pytestmark = pytest.mark.xdist_group("designs")
-
 ANYCAST = ("anycast-query", "anycast-push")
 REWRITING = "gateway-query-rewrite"
 PLAIN = (

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from dmm_testbed.results import Results
 
 
-pytestmark = pytest.mark.xdist_group("flat")
-
-
 @pytest.fixture(scope="module")
 def flat(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three flattened networks."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from dmm_testbed.topology import Machine
 
-pytestmark = pytest.mark.xdist_group("host")
-
 PROFILE = "host-gateway"
 WITHIN_S = 60.0
 CONNECT_ONCE_ADDRESSED = """

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from dmm_testbed.measure.path import Walk
     from dmm_testbed.measure.traffic import Mark
 
-pytestmark = pytest.mark.xdist_group("five-networks")
-
 NODE, CORRESPONDENT = "mn11", "cn"
 NETWORKS = range(1, 6)
 FIRST_STREAM = 500
