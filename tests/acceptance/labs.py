@@ -37,6 +37,7 @@ VAGRANT_DESTROY_WITHIN_S = 300.0
 CLEARED_WITHIN_S = 120.0
 PLAYBOOK_WITHIN_S = {"namespace": 600.0, "vagrant": 1800.0}
 LAST_LINES = 200
+NO_ADDRESS = "dmm-radio off; ip -6 address flush dev radio0 scope global"
 FORGET = (
     "service dmm-agent stop"
     " && /opt/dmm-agent/bin/dmm-agent --flush"
@@ -139,7 +140,7 @@ class Lab:
         Nodes are attached nowhere afterwards.
         """
         nodes, routers = Role.MOBILE_NODE, (Role.GATEWAY, Role.ACCESS_ROUTER)
-        self._on_all("dmm-radio off; ip -6 address flush dev radio0 scope global", nodes)
+        self._on_all(NO_ADDRESS, nodes)
         self._on_all(FORGET, *routers)
         if not self.change_to(topology, profile):
             self._on_all(START, *routers)
@@ -150,6 +151,14 @@ class Lab:
             list(
                 pool.map(lambda name: self.host(name).check_output(command), self.machines(*roles))
             )
+
+    def have_no_address(self, node: str) -> None:
+        """Have a mobile node be nowhere, without the addresses of where it was.
+
+        It would keep even those whose leases are over for two hours (RFC 4862, 5.5.3 e), and prefer
+        those of the last network for a while.
+        """
+        self.host(node).check_output(NO_ADDRESS)
 
     def _play(self, topology: Path, playbook: str, *options: str, **variables: str) -> Played:
         within_s = PLAYBOOK_WITHIN_S[self.kind]

@@ -36,8 +36,16 @@ def addresses(lab: Lab, cast: Cast, pool: IPv6Network) -> list[dict[str, Any]]:
 
 
 def home_prefix(lab: Lab, cast: Cast) -> str:
-    address = addresses(lab, cast, cast.home_pool)[0]["local"]
+    """That of the address that is preferred for longest; those of ended leases are not at all."""
+    known = addresses(lab, cast, cast.home_pool)
+    address = max(known, key=lambda info: info["preferred_life_time"])["local"]
     return str(IPv6Interface(f"{address}/64").network)
+
+
+def events(lab: Lab, host: str, name: str) -> list[dict[str, Any]]:
+    """What happened at a host of that name, oldest first."""
+    lines = lab.host(host).check_output("dmmctl events --json").splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
 def tunnels(lab: Lab, host: str) -> dict[str, str]:

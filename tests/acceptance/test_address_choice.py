@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from looks import addresses, bindings, home_prefix, table, tunnels
+from looks import addresses, bindings, events, home_prefix, table, tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from ipaddress import IPv6Network
 
     from cast import Cast
     from labs import Lab
@@ -30,8 +29,10 @@ print(session.getsockname()[0], flush=True)
 if sys.argv[2] == "stay":
     signal.pause()
 """.replace("PORT", str(PORT))
-DEPRECATED_WITHIN_S = 45.0
-"""A prefix without traffic stays preferred for 30 s: the new network does not know of it."""
+DEPRECATED_WITHIN_S = 30.0
+"""A prefix without traffic stays preferred for 15 s: the new network does not know of it."""
+GRACEFUL_S = 10.0
+"""`graceful_replacement_s` of the profile with reports."""
 
 
 class Programs:
@@ -126,6 +127,7 @@ def test_new_sessions_have_the_present_networks_address_fixed_ones_the_first(
 def at_home(lab: Lab, cast: Cast, programs: Programs, until: Callable[..., Any]) -> Iterator[str]:
     """The node is at home and says what its sockets need, the correspondent serves; its prefix."""
     lab.change_to(profile="gateway-query-signalled")
+    lab.have_no_address(cast.mobile_node)
     move(lab, cast, until, cast.home_access_router.name)
     hnp = home_prefix(lab, cast)
     until(lambda: not holders(lab, cast, hnp), "it is at home everywhere")
@@ -161,6 +163,32 @@ def test_a_non_persistent_session_leaves_nothing_when_the_node_moves(
     move(lab, cast, until, cast.visited("away").name)
     until(lambda: reports_taken(lab, cast) > before, "the new network knows the node's sessions")
     assert table(lab, cast.mobile_node, "sessions") == []
+    assert holders(lab, cast, at_home) == set()
+
+
+@pytest.mark.changes_lab(turn=4)
+def test_a_session_of_graceful_replacement_keeps_its_address_for_a_while(
+    lab: Lab, cast: Cast, at_home: str, programs: Programs, until: Callable[..., Any]
+) -> None:
+    peer, lm = cast.correspondent_address, cast.gateway_of(cast.home_access_router).name
+    source = programs.hold_session(cast.mobile_node, "--graceful-replacement", peer)
+    assert source in IPv6Network(at_home)
+    since_s = float(lab.host(lm).check_output("date +%s.%N"))
+    move(lab, cast, until, cast.visited("away").name)
+
+    def kept_s() -> float | None:
+        """For how long the home LM knew where it was, which may be over by now."""
+        begun, ended = (
+            [
+                e["at_s"]
+                for e in events(lab, lm, name)
+                if e["hnp"] == at_home and e["at_s"] > since_s
+            ]
+            for name in ("binding_set", "binding_gone")
+        )
+        return ended[-1] - begun[0] if begun and ended else None
+
+    assert until(kept_s, "the prefix is registered, and let go", 5 * GRACEFUL_S) >= GRACEFUL_S
     assert holders(lab, cast, at_home) == set()
 
 

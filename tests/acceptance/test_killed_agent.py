@@ -60,12 +60,18 @@ def away(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[Away]:
 
     away = Away(lab, cast, until(usable, "a preferred address of the home network"))
     node.check_output("dmm-radio move %s", cast.visited("away").name)
-    until(
-        lambda: away.reaches() and away.hnp in bindings(lab, away.home),
-        "the session goes on in the new network",
-    )
-    yield away
-    node.check_output("dmm-radio move %s", home.name)
+    # However slow the machines are, the network does not take the session for ended.
+    ping = "setsid ping -i 0.5 -I %s %s > /dev/null 2>&1 < /dev/null & echo $!"
+    pid = node.check_output(ping, away.address, cast.correspondent_address).strip()
+    try:
+        until(
+            lambda: away.reaches() and away.hnp in bindings(lab, away.home),
+            "the session goes on in the new network",
+        )
+        yield away
+    finally:
+        node.check_output("kill %s", pid)
+        node.check_output("dmm-radio move %s", home.name)
 
 
 @pytest.mark.parametrize("which", ["home", "visited"])

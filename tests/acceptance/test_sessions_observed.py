@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from labs import BRIEF_PROFILE
-from looks import addresses, bindings, home_prefix, table, tunnels
+from looks import addresses, bindings, events, home_prefix, table, tunnels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=2)]
 
 SESSIONS = ("tcp", "connected udp", "listening server")
+RESET_WITHIN_S = 90.0
+"""The brief profile leases for 16 s. TCP tries again after pauses that double, so it hears of the
+end after twice the time, from the end of the binding to that of the lease, at most."""
 
 
 @dataclass
@@ -75,11 +78,6 @@ class Visit:
         served = table(self.lab, self.visited.name, "attachments")
         return found + [f"served: {row['link']}" for row in served if self.hnp in row["prefixes"]]
 
-    def events(self, host: str, name: str) -> list[dict[str, Any]]:
-        """What happened at a host of that name, oldest first."""
-        lines = self.lab.host(host).check_output("dmmctl events --json").splitlines()
-        return [event for event in map(json.loads, lines) if event["event"] == name]
-
     def bound(self) -> bool:
         """Whether both networks' LMs know where it is."""
         lms = (self.home_gateway, self.cast.gateway_of(self.visited).name)
@@ -91,7 +89,8 @@ def visit(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[Visit]:
     """A node at home; afterwards it is there again, without sessions."""
     lab.change_to(profile=BRIEF_PROFILE)
     node = lab.host(cast.mobile_node)
-    node.check_output("dmm-radio move %s", cast.home_access_router.name)
+    lab.have_no_address(cast.mobile_node)
+    node.check_output("dmm-radio attach %s", cast.home_access_router.name)
 
     def address() -> str | None:
         usable = [a for a in addresses(lab, cast, cast.home_pool) if not a.get("tentative")]
@@ -103,7 +102,8 @@ def visit(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[Visit]:
     until(lambda: not visit.state(), "nobody knows of an earlier visit")
     yield visit
     visit.stop()
-    node.check_output("dmm-radio move %s", cast.home_access_router.name)
+    lab.have_no_address(cast.mobile_node)
+    node.check_output("dmm-radio attach %s", cast.home_access_router.name)
 
 
 def test_a_node_that_moves_without_a_session_leaves_nothing_at_its_lm(
@@ -113,8 +113,9 @@ def test_a_node_that_moves_without_a_session_leaves_nothing_at_its_lm(
     visit.move()
     until(lambda: addresses(visit.lab, visit.cast, pool), "an address of the visited network")
     assert visit.state() == []
-    arrived_s = visit.events(visit.visited.name, "attached")[-1]["at_s"]
-    bound = [e for e in visit.events(visit.home_gateway, "binding_set") if e["at_s"] > arrived_s]
+    arrived_s = events(visit.lab, visit.visited.name, "attached")[-1]["at_s"]
+    set_ = events(visit.lab, visit.home_gateway, "binding_set")
+    bound = [event for event in set_ if event["at_s"] > arrived_s]
     assert bound == [], "nor did it for a moment"
 
 
@@ -131,3 +132,24 @@ def test_state_lasts_as_long_as_the_session_and_no_longer(
     assert visit.lab.host(visit.visited.name).check_output("dmmctl attachments"), (
         "it is still there"
     )
+
+
+def test_a_session_whose_lease_cannot_be_renewed_is_reset(
+    visit: Visit, until: Callable[..., Any]
+) -> None:
+    visit.start("tcp")
+    visit.move()
+    until(visit.bound, f"both LMs know where {visit.hnp} is")
+    gateway = visit.lab.host(visit.home_gateway)
+    gateway.check_output("service dmm-agent stop")
+    try:
+
+        def broken() -> list[str]:
+            said = visit.node.run("dmm-traffic report --json --name run").stdout
+            streams = [s for p in json.loads(said)["processes"] for s in p["streams"]]
+            return [s["error"] for s in streams if s["error"]]
+
+        errors = until(broken, "the TCP session hears of its end", RESET_WITHIN_S)
+        assert any("reset" in error.lower() for error in errors), errors
+    finally:
+        gateway.check_output("service dmm-agent start")

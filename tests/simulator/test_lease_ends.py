@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dmm_agent.functions.attachments import LINGERING_S
 from dmm_agent.functions.effects import Withdrawal
 from dmm_agent.simulator.example import SHORT_LIFETIMES
 from dmm_agent.simulator.invariants import unneeded, watch
@@ -57,11 +58,12 @@ def world(make_world: Callable[..., World]) -> World:
     return world
 
 
-def test_the_nodes_address_ends_with_its_lease(world: World, address: IPv6Address) -> None:
-    """What it was told of its time was true."""
+def test_the_nodes_address_lingers_for_a_while(world: World, address: IPv6Address) -> None:
+    """For as long as sessions may need to hear of the end of its lease."""
     assert world.nodes["gw1"].snapshot(world.now)["leases"] == []
-    assert world.address(MN, "net1") is None
-    assert address is not None
+    assert world.mobile_nodes[MN].has(address, world.now)
+    world.run(LINGERING_S)
+    assert not world.mobile_nodes[MN].has(address, world.now)
 
 
 def test_a_session_that_outlives_it_is_reset_once_the_network_knows(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.simulator.seeds import seeds
+from tests.simulator.wandering import wander
 
 from dmm_agent.simulator.example import SHORT_LIFETIMES, example_world
 from dmm_agent.simulator.faults import Faults
@@ -116,18 +117,7 @@ def test_whatever_is_lost_what_no_session_needs_is_gone_once_quiet(seed: int) ->
         seed, Faults(loss=0.2, duplicate=0.1, reorder=0.1), networks=4, mobile_nodes=2
     )
     messages = watch(world)
-    places = [router.name for router in world.plan.access_routers()]
-    nodes = list(world.mobile_nodes)
-    for _ in range(20):
-        node = dice.choice(nodes)
-        mn = world.mobile_nodes[node]
-        if dice.random() < 0.5:
-            world.attach(node, dice.choice(places), silently=dice.random() < 0.3)
-        elif mn.at is not None and world.address(node, world.plan.routers[mn.at].network):
-            world.start_session(node, world.plan.routers[mn.at].network)
-        if mn.sessions and dice.random() < 0.3:
-            world.stop_session(node, dice.choice(list(mn.sessions)))
-        world.run(dice.choice([0.1, 1.0, 4.0, 8.0]))
+    wander(world, dice, packets_every_s=[0.5])
     world.run(30)
     assert list(unneeded(world)) == []
     world.faults = Faults()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.simulator.designs import DESIGNS
+from tests.simulator.wandering import wander
 
 from dmm_agent.simulator.example import example_world
 from dmm_agent.simulator.faults import Faults
@@ -73,18 +74,7 @@ def test_whatever_is_lost_only_what_sessions_need_is_there_once_quiet(seed: int)
     faults = Faults(loss=0.2, duplicate=0.1, reorder=0.1)
     world = example_world(seed, faults, networks=4, mobile_nodes=2, **DESIGN)
     messages = watch(world)
-    places = [router.name for router in world.plan.access_routers()]
-    for _ in range(20):
-        mn_id = dice.choice(list(world.mobile_nodes))
-        mn = world.mobile_nodes[mn_id]
-        if dice.random() < 0.5:
-            world.attach(mn_id, dice.choice(places), silently=dice.random() < 0.3)
-        elif mn.at is not None and world.address(mn_id, world.plan.routers[mn.at].network):
-            every_s = dice.choice([0.5, NEVER_S])
-            world.start_session(mn_id, world.plan.routers[mn.at].network, every_s)
-        if mn.sessions and dice.random() < 0.3:
-            world.stop_session(mn_id, dice.choice(list(mn.sessions)))
-        world.run(dice.choice([0.1, 1.0, 4.0, 8.0]))
+    wander(world, dice, packets_every_s=[0.5, NEVER_S])
     world.run(30)
     assert list(unneeded(world)) == []
     world.faults = Faults()

@@ -15,6 +15,9 @@ REFUSAL_HOLD_S = 5.0
 """A prefix the LM refused is not asked for again for this long."""
 MAX_WITHDRAWN = 8
 """Most prefixes of a node at a time that are known to be its own no longer."""
+LINGERING_S = 600
+"""How long a node has an address for after its lease: without it, it would not hear that a session
+is over. TCP tries again every two minutes at least (RFC 1122, 4.2.3.1, leaves the bound open)."""
 
 UNANSWERED_PROBES = 3
 """A node that leaves this many probes in a row unanswered has gone."""
@@ -60,8 +63,8 @@ class Attachment:
     refused_until: dict[IPv6Network, float] = field(default_factory=dict)
     lapsed: dict[IPv6Network, float] = field(default_factory=dict)
     """Prefixes that the LM has stopped granting without a word, and when their leases end."""
-    withdrawn: dict[IPv6Network, None] = field(default_factory=dict)
-    """Prefixes that it has no more, oldest first."""
+    withdrawn: dict[IPv6Network, float] = field(default_factory=dict)
+    """Prefixes that it has no more, oldest first, and until when their addresses linger."""
     report: Report | None = None
     unanswered_probes: int = 0
     since: float = 0.0
@@ -95,9 +98,10 @@ class Attachment:
     ) -> Advertise:
         """The node's prefixes, this network's preferred, older ones deprecated (draft, 4.4).
 
-        New sessions then take the prefix of the network the node is in, while old ones go on. What
-        was withdrawn is not valid; a host takes back no more than what it had above two hours
-        (RFC 4862, 5.5.3 e), so the times before must have been true.
+        New sessions then take the prefix of the network the node is in, while old ones go on. An
+        address lingers after its lease, so that sessions hear of their end. A host takes back no
+        more than what it had above two hours (RFC 4862, 5.5.3 e), so the times before must have
+        been true.
 
         Args:
             own_pool: Where this network's prefixes are from.
@@ -107,9 +111,11 @@ class Attachment:
         """
         prefixes = []
         for prefix in self.prefixes.values():
-            valid_s = max(0, int(prefix.leased_until - now))
+            leased_s = max(0, int(prefix.leased_until - now))
             longest_s = preferred_lifetime_s if prefix.hnp.subnet_of(own_pool) else 0
-            prefixes.append(AdvertisedPrefix(prefix.hnp, min(longest_s, valid_s), valid_s))
-        prefixes += [AdvertisedPrefix(hnp, 0, 0) for hnp in self.withdrawn]
+            preferred_s, valid_s = min(longest_s, leased_s), leased_s + LINGERING_S
+            prefixes.append(AdvertisedPrefix(prefix.hnp, preferred_s, valid_s))
+        for hnp, until in self.withdrawn.items():
+            prefixes.append(AdvertisedPrefix(hnp, 0, max(0, int(until - now))))
         router_lifetime_s = max(1, min(LONGEST_ROUTER_LIFETIME_S, round(6 * interval_s)))
         return Advertise(self.link, self.link_local, tuple(prefixes), router_lifetime_s)

@@ -72,7 +72,7 @@ class ProxyOptions(Options):
 
     Packets are sampled once a second, so no less than two.
     """
-    preferred_lifetime_s: int = Field(30, ge=1)
+    preferred_lifetime_s: int = Field(15, ge=1)
     """How long a prefix stays preferred after its network was last heard of."""
     advertisement_interval_s: float = Field(5.0, gt=0)
     """Pause between unsolicited advertisements, which also ask whether the node is there."""
@@ -256,7 +256,7 @@ class Proxy(Function[ProxyOptions]):
         here.refused(hnp, now)
         yield Record("refused", {"hnp": str(hnp), "status": status})
         if status == BindingStatus.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX:
-            yield from self._serving.withdraw(here, hnp)
+            yield from self._serving.withdraw(here, hnp, now)
         else:
             yield from self._serving.stop(here, hnp)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.attachments import MAX_WITHDRAWN, ServedPrefix
+from dmm_agent.functions.attachments import LINGERING_S, MAX_WITHDRAWN, ServedPrefix
 from dmm_agent.functions.effects import Delivery, Effect, Install, Record, Remove, Withdrawal
 from dmm_agent.functions.lease_lifetimes import leases_of
 from dmm_agent.functions.proxy_messages import MAX_PREFIXES
@@ -80,9 +80,9 @@ class Serving:
             here.lapsed[prefix.hnp] = prefix.leased_until
             yield from self.stop(here, prefix.hnp)
         for hnp in [hnp for hnp, until in here.lapsed.items() if until <= now]:
-            yield from self.withdraw(here, hnp)
+            yield from self.withdraw(here, hnp, now)
 
-    def withdraw(self, here: Attachment, hnp: IPv6Network) -> Iterator[Effect]:
+    def withdraw(self, here: Attachment, hnp: IPv6Network, now: float) -> Iterator[Effect]:
         """The prefix is the node's no more, and whatever still uses it shall notice."""
         yield from self.stop(here, hnp)
         here.lapsed.pop(hnp, None)
@@ -90,7 +90,7 @@ class Serving:
             return
         if len(here.withdrawn) >= MAX_WITHDRAWN:
             yield from self._withdrawn_no_more(here, next(iter(here.withdrawn)))
-        here.withdrawn[hnp] = None
+        here.withdrawn[hnp] = now + LINGERING_S
         yield Record("withdrawn", {"link": here.link, "mn_id": here.mn_id, "hnp": str(hnp)})
         yield Install(Withdrawal(hnp, here.link, here.link_local))
 

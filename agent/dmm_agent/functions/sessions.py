@@ -16,6 +16,7 @@ from dmm_agent.functions.effects import (
     ACCESS_ROUTER_LINK_LOCAL,
     CancelTimer,
     Effect,
+    KeepAddress,
     Record,
     SetTimer,
 )
@@ -24,6 +25,8 @@ from dmm_agent.functions.events import (
     Event,
     HeardOnLink,
     LinkUp,
+    OwnAddress,
+    PrefixesAdvertised,
     SocketsInUse,
     TimerFired,
 )
@@ -39,7 +42,7 @@ from dmm_agent.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
     from ipaddress import IPv6Address, IPv6Network
 
 REPORT_PATIENCE = Patience(attempts=8, first_wait_s=0.1, longest_wait_s=1.6)
@@ -72,7 +75,7 @@ class Sessions(Function[SessionsOptions]):
         super().__init__(context, options)
         nodes = context.mobile_nodes.nodes
         self._offered = all(node.mobility == "offered" for node in nodes)
-        self._own: frozenset[IPv6Address] = frozenset()
+        self._own: dict[IPv6Address, OwnAddress] = {}
         self._in_use: frozenset[IPv6Address] = frozenset()
         self._replaceable: frozenset[IPv6Address] = frozenset()
         self._replacement = Replacement(options.graceful_replacement_s)
@@ -94,27 +97,49 @@ class Sessions(Function[SessionsOptions]):
                 self._in_use, self._replaceable = addresses, replaceable
                 yield from self._report_change(now)
             case Addressed(addresses):
-                self._own = frozenset(own.address for own in addresses)
+                self._own = {own.address: own for own in addresses}
                 self._replacement.addressed({a.address: a.preferred_until for a in addresses}, now)
                 yield from self._report_change(now)
                 # A router was heard: it knows the node by now, if it did not before.
                 yield from self._requests.hurry(REPORT, now)
+            case PrefixesAdvertised(link, prefixes) if prefixes:
+                yield from self._deprecate(link, prefixes, now)
             case HeardOnLink(_, _, source, SessionReportAcknowledgement() as answer):
                 if source == ACCESS_ROUTER_LINK_LOCAL:
                     yield from self._answered(answer)
-            case TimerFired(_, ("request", key)):
-                yield from self._requests.again(key, now)
-            case TimerFired(_, "refresh"):
-                yield from self._report(now)
-            case TimerFired(_, "replaced"):
-                self._replaced_at = None
-                yield from self._report_change(now)
+            case TimerFired(_, key):
+                yield from self._woken(key, now)
             case _:
                 return
 
+    def _woken(self, timer: Hashable, now: float) -> Iterator[Effect]:
+        match timer:
+            case ("request", key):
+                yield from self._requests.again(key, now)
+            case "refresh":
+                yield from self._report(now)
+            case "replaced":
+                self._replaced_at = None
+                yield from self._report_change(now)
+
+    def _deprecate(
+        self, link: str, advertised: frozenset[IPv6Network], now: float
+    ) -> Iterator[Effect]:
+        """New sessions are to have the present network's prefix (draft, 4.4).
+
+        The network does not know of older ones that no session uses, so it cannot say that they are
+        deprecated; what it does say of one replaces this.
+        """
+        for own in self._own.values():
+            hnp = hnp_of(own.address)
+            mobile = self.context.directory.home_of(hnp) is not None
+            if mobile and hnp not in advertised and own.preferred_until > now:
+                yield KeepAddress(link, own.address, own.valid_until - now)
+
     def _used(self, now: float) -> frozenset[IPv6Address]:
         """Addresses that sockets use, but for those whose time to be replaced is over."""
-        return (self._in_use | self._replacement.kept(self._replaceable, now)) & self._own
+        used = self._in_use | self._replacement.kept(self._replaceable, now)
+        return used & self._own.keys()
 
     def _needed(self, now: float) -> tuple[IPv6Network, ...]:
         """The node's mobile prefixes that sessions use, the same ones always in the same order."""
@@ -125,7 +150,7 @@ class Sessions(Function[SessionsOptions]):
     def _report_change(self, now: float) -> Iterator[Effect]:
         if self._needed(now) != self._prefixes:
             yield from self._report(now)
-        replaced_at = self._replacement.next_end_at(self._replaceable & self._own, now)
+        replaced_at = self._replacement.next_end_at(self._replaceable & self._own.keys(), now)
         if replaced_at != self._replaced_at:
             self._replaced_at = replaced_at
             if replaced_at is None:

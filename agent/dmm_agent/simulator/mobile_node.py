@@ -71,6 +71,11 @@ class MobileNodeModel:
         if self.sessions.pop(network, self) is None:
             self.resets.add(network)
 
+    def has(self, address: IPv6Address, now: float) -> bool:
+        """Whether it takes packets to an address for its own."""
+        known = self.prefixes.values()
+        return any(p.address == address and p.valid_until > now for p in known)
+
     def address_in(self, pool: IPv6Network, now: float) -> IPv6Address | None:
         """The node's valid address out of a mobile pool, if it has one."""
         for prefix, times in self.prefixes.items():

@@ -94,7 +94,8 @@ class Traffic:
         seen = Observed(mn.link, mn.policy.link_layer, source)
         self._show([Sample(at, (mn.link, source), seen)])
         home = self._world.plan.directory.home_of(source)
-        if home is not None and self._world.tables[at].rejects(source, mn.link):
+        rejected = self._world.tables[at].rejects(source, mn.link)
+        if home is not None and rejected and mn.has(source, self._world.now):
             mn.reset(home.network)
         return None
 

@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from dmm_agent.functions.allocator import AllocatorOptions
+from dmm_agent.functions.attachments import LINGERING_S
 from dmm_agent.functions.effects import (
     Advertise,
     CancelTimer,
@@ -273,9 +274,9 @@ class World:
         return self.nodes[router].snapshot(self.time_of(router))
 
     def address(self, mn_id: str, network: str) -> IPv6Address | None:
-        """The node's valid address out of a network's mobile pool."""
+        """The node's address out of a network's mobile pool, while its lease lasts."""
         pool = self.plan.directory.named(network).mobile_pool
-        return self.mobile_nodes[mn_id].address_in(pool, self.now)
+        return self.mobile_nodes[mn_id].address_in(pool, self.now + LINGERING_S)
 
     def start_session(self, mn_id: str, prefix_of_network: str, every_s: float = 0.5) -> None:
         """The node uses its prefix of a network from now on, wherever it is."""

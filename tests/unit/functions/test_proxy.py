@@ -6,14 +6,13 @@ from ipaddress import IPv6Address, IPv6Network
 from itertools import pairwise
 
 import pytest
-from access_router import INTERVAL_S, LIFETIME_S, LINK_LOCAL, Ar
+from access_router import LIFETIME_S, LINK_LOCAL, Ar
 from steps import (
     HNP1,
     HNP3,
     MN1,
     MN1_MAC,
     MN2_MAC,
-    NOW,
     all_of,
     attached,
     link_local,
@@ -26,19 +25,18 @@ from steps import (
     updates,
 )
 
+from dmm_agent.functions.attachments import LINGERING_S
 from dmm_agent.functions.effects import (
     Advertise,
     AdvertisedPrefix,
     CancelTimer,
     Delivery,
-    Effect,
     Install,
     Probe,
     Remove,
     Send,
-    SetTimer,
 )
-from dmm_agent.functions.events import Attached, Detached, Observed, ProbeAnswered, Started
+from dmm_agent.functions.events import Attached, Detached, Observed, Started
 from dmm_agent.functions.proxy_messages import ANY_PREFIX, MAX_PREFIXES, node_of
 from dmm_agent.functions.session_discovery import ALL_NODES
 from dmm_agent.wire import (
@@ -79,7 +77,8 @@ def test_once_granted_the_prefix_is_delivered_and_advertised(ar: Ar) -> None:
     assert one(effects, Install).route == Delivery(HNP3, "mn1", LINK_LOCAL)
     advertised = one(effects, Advertise)
     assert (advertised.link, advertised.link_local) == ("mn1", LINK_LOCAL)
-    assert advertised.prefixes == (AdvertisedPrefix(HNP3, preferred_s=30, valid_s=86400),)
+    valid_s = 86400 + LINGERING_S
+    assert advertised.prefixes == (AdvertisedPrefix(HNP3, preferred_s=15, valid_s=valid_s),)
 
 
 def test_a_node_without_a_policy_is_left_alone(ar: Ar) -> None:
@@ -269,90 +268,6 @@ def test_a_prefix_that_now_is_another_nodes_stays_delivered_to_that_one(ar: Ar) 
     there = Delivery(HNP3, "mn2", link_local(MN2_MAC))
     assert one(ar.lm_answers(asked, HNP3), Install).route == there
     assert all_of(ar(Detached("mn1")), Remove) == []
-
-
-# Keeping alive
-
-
-TICK = SetTimer("proxy", ("tick", "mn1"), NOW + INTERVAL_S)
-"""The first time it wakes up for a node that came at the start."""
-
-
-def test_it_advertises_and_probes_again_and_again(ar: Ar) -> None:
-    ar.attach()
-    effects: list[Effect] = [TICK]
-    for times in range(1, 3):
-        effects = ar.fire(timer(effects, "tick", "mn1"))
-        assert ar.now == NOW + times * INTERVAL_S
-        assert one(effects, Probe) == Probe("mn1", LINK_LOCAL)
-        assert one(effects, Advertise).prefixes[0].prefix == HNP3
-
-
-def test_a_registration_is_refreshed_only_once_the_node_has_answered(ar: Ar) -> None:
-    """A node that has gone must not be kept alive by its access router."""
-    ar.attach()
-    ar.now += LIFETIME_S / 2
-    assert sent(ar(ProbeAnswered("mn1", MN1_MAC))) == [("BindingUpdate", "gw3")]
-
-
-def test_before_its_time_no_answer_makes_a_refresh(ar: Ar) -> None:
-    ar.attach()
-    assert sent(ar(ProbeAnswered("mn1", MN1_MAC), after_s=LIFETIME_S / 2 - 1)) == []
-
-
-def test_a_refresh_says_that_nothing_changed(ar: Ar) -> None:
-    ar.attach(HNP3, HNP1)
-    update = message(ar(ProbeAnswered("mn1", MN1_MAC), after_s=31), BindingUpdate)
-    assert update.first(HandoffIndicator) == HandoffIndicator(Handoff.UNCHANGED)
-    assert prefixes(update) == [HNP3, HNP1]
-    assert sent(ar(ProbeAnswered("mn1", MN1_MAC), after_s=0.5)) == [], "once"
-
-
-def test_another_nodes_answer_refreshes_nothing(ar: Ar) -> None:
-    ar.attach()
-    assert sent(ar(ProbeAnswered("mn1", MN2_MAC), after_s=31)) == []
-
-
-def test_a_silent_node_is_given_up_after_three_probes(ar: Ar) -> None:
-    ar.attach()
-    ar.bring()
-    effects: list[Effect] = [TICK]
-    probes = 0
-    while "silent" not in recorded(effects := ar.fire(timer(effects, "tick", "mn1"))):
-        probes += len(all_of(effects, Probe))
-    assert probes == 3
-    assert recorded(effects) == ["silent", "detached"]
-    assert [(u.lifetime_s, prefixes(u)) for u in updates(effects)] == [(0, [HNP1])]
-    assert one(effects, Probe) == Probe("mn1", ALL_NODES), "only its answers may have been lost"
-
-
-def test_a_node_that_answers_is_never_given_up(ar: Ar) -> None:
-    ar.attach()
-    effects: list[Effect] = [TICK]
-    for _ in range(10):
-        effects = ar.fire(timer(effects, "tick", "mn1"))
-        assert recorded(effects) == []
-        ar(ProbeAnswered("mn1", MN1_MAC))
-
-
-def test_a_prefix_whose_time_is_up_is_served_no_longer(ar: Ar) -> None:
-    ar.attach()
-    ar.now += LIFETIME_S
-    effects = ar.fire(TICK)
-    assert one(effects, Remove).route == Delivery(HNP3, "mn1", LINK_LOCAL)
-
-
-def test_it_wakes_up_when_the_time_of_a_prefix_is_up(ar: Ar) -> None:
-    asked = message(ar(attached()), BindingUpdate)
-    effects = ar.lm_answers(asked, HNP3, lifetime_s=4, after_s=3)
-    assert timer(effects, "tick").at_s == ar.now + min(0.5, 1.0)
-
-
-def test_without_a_prefix_of_this_network_it_goes_on_asking_for_one(ar: Ar) -> None:
-    """Also while it serves one that the node brought along."""
-    ar.attach(HNP1)
-    effects = ar.fire(TICK)
-    assert [prefixes(update) for update in updates(effects)] == [[ANY_PREFIX]]
 
 
 # The node leaves

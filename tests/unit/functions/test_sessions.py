@@ -9,13 +9,20 @@ from typing import Any
 
 from dmm_agent.config import AgentConfig, MobileNodePolicy
 from dmm_agent.config import MobileNode as AccessPolicy
-from dmm_agent.functions.effects import ACCESS_ROUTER_LINK_LOCAL, CancelTimer, SendOnLink, SetTimer
+from dmm_agent.functions.effects import (
+    ACCESS_ROUTER_LINK_LOCAL,
+    CancelTimer,
+    KeepAddress,
+    SendOnLink,
+    SetTimer,
+)
 from dmm_agent.functions.events import (
     Addressed,
     Event,
     HeardOnLink,
     LinkUp,
     OwnAddress,
+    PrefixesAdvertised,
     SocketsInUse,
     TimerFired,
 )
@@ -298,3 +305,32 @@ def test_what_is_reported_can_be_looked_at() -> None:
     assert with_session().node.snapshot(0.0)["sessions"] == [
         {"hnp": str(HNP1), "addresses": [str(HNP1[7])], "acknowledged": True}
     ]
+
+
+class TestNewSessions:
+    """Theirs is the prefix of the network where the node is, which the others make room for."""
+
+    def deprecated(self, *own: OwnAddress, advertised: IPv6Network = HNP3) -> list[KeepAddress]:
+        """What a router advertisement changes at a node with these addresses."""
+        mn = MobileNode()
+        mn.handle(Addressed(own))
+        heard = PrefixesAdvertised("radio0", frozenset({advertised}))
+        effects = mn.node.handle(heard, mn.now)
+        return [effect for effect in effects if isinstance(effect, KeepAddress)]
+
+    def test_an_older_address_is_deprecated_and_stays_for_as_long_as_it_was_leased(self) -> None:
+        older = OwnAddress(HNP1[7], preferred_until=1010.0, valid_until=5000.0)
+        present = OwnAddress(HNP3[7], preferred_until=1010.0, valid_until=5000.0)
+        assert self.deprecated(older, present) == [KeepAddress("radio0", HNP1[7], 4000.0)]
+
+    def test_one_that_is_deprecated_is_left_alone(self) -> None:
+        assert self.deprecated(OwnAddress(HNP1[7], 999.0, 5000.0)) == []
+
+    def test_so_is_one_that_no_mobile_network_gave(self) -> None:
+        assert self.deprecated(OwnAddress(PLAIN, 1010.0, 5000.0)) == []
+
+    def test_and_all_when_a_router_has_nothing_better(self) -> None:
+        mn = MobileNode()
+        mn.handle(addressed(HNP1[7]))
+        heard = PrefixesAdvertised("radio0", frozenset())
+        assert mn.node.handle(heard, mn.now) == []

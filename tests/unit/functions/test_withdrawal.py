@@ -8,7 +8,7 @@ import pytest
 from access_router import LIFETIME_S, LINK_LOCAL, Ar
 from steps import HNP1, HNP3, MN1_MAC, all_of, message, one, prefixes, recorded, timer, updates
 
-from dmm_agent.functions.attachments import MAX_WITHDRAWN
+from dmm_agent.functions.attachments import LINGERING_S, MAX_WITHDRAWN
 from dmm_agent.functions.effects import (
     Advertise,
     AdvertisedPrefix,
@@ -55,11 +55,21 @@ def test_a_prefix_that_is_not_the_nodes_any_more_is_withdrawn(ar: Ar) -> None:
     assert ar.served() == [str(HNP3)]
 
 
-def test_the_node_hears_at_once_and_again_and_again_that_it_is_not_valid(ar: Ar) -> None:
-    for effects in (refused(ar), ar(TICK, after_s=5), ar(TICK, after_s=5)):
+def test_the_node_hears_at_once_and_again_and_again_that_it_will_soon_be_gone(ar: Ar) -> None:
+    """Its sessions must have its address to hear of their end."""
+    effects = refused(ar)
+    for left_s in (LINGERING_S, LINGERING_S - 5, LINGERING_S - 10):
         advertised = one(effects, Advertise).prefixes
-        assert AdvertisedPrefix(HNP1, preferred_s=0, valid_s=0) in advertised
+        assert AdvertisedPrefix(HNP1, preferred_s=0, valid_s=left_s) in advertised
         assert advertised[0].prefix == HNP3
+        effects = ar(TICK, after_s=5)
+
+
+def test_in_the_end_it_is_not_valid(ar: Ar) -> None:
+    refused(ar)
+    ar(ProbeAnswered("mn1", MN1_MAC))
+    advertised = one(ar(TICK, after_s=LINGERING_S), Advertise).prefixes
+    assert AdvertisedPrefix(HNP1, preferred_s=0, valid_s=0) in advertised
 
 
 def test_a_prefix_refused_for_another_reason_is_not(ar: Ar) -> None:
@@ -94,23 +104,23 @@ def test_when_its_lease_ends_unrenewed_it_is_withdrawn(ar: Ar) -> None:
     assert ar.now == began + LEASE_S
     assert Install(WITHDRAWN) in effects
     assert one(effects, Advertise).prefixes == (
-        AdvertisedPrefix(HNP3, 0, 0),
-        AdvertisedPrefix(HNP1, 0, 0),
+        AdvertisedPrefix(HNP3, 0, LINGERING_S),
+        AdvertisedPrefix(HNP1, 0, LINGERING_S),
     )
 
 
-def test_what_the_node_is_told_of_its_time_is_what_the_lease_has_left(ar: Ar) -> None:
-    """A host takes little back of what it was once told (RFC 4862, 5.5.3 e)."""
+def test_the_node_has_an_address_for_a_while_longer_than_its_lease_has_left(ar: Ar) -> None:
+    """No longer: a host takes little back of what it was once told (RFC 4862, 5.5.3 e)."""
     advertised = one(ar(TICK, after_s=5), Advertise).prefixes
-    assert [p.valid_s for p in advertised] == [LEASE_S - 5, LEASE_S - 5]
+    assert [p.valid_s for p in advertised] == 2 * [LEASE_S - 5 + LINGERING_S]
 
 
-def test_without_word_of_the_lease_it_is_as_long_as_the_registration(ar: Ar) -> None:
+def test_without_word_of_the_lease_that_is_as_long_as_the_registration(ar: Ar) -> None:
     other = IPv6Network("2001:db8:2:8100::/64")
     update = message(ar.observe(other), BindingUpdate)
     answer = acknowledge(update, status=0, lifetime_s=LIFETIME_S, hnps=[other], now=ar.now)
     advertised = one(ar.receive("gw3", answer), Advertise).prefixes
-    assert {p.prefix: p.valid_s for p in advertised}[other] == LIFETIME_S
+    assert {p.prefix: p.valid_s for p in advertised}[other] == LIFETIME_S + LINGERING_S
 
 
 def test_granted_again_it_is_served_again(ar: Ar) -> None:
