@@ -171,6 +171,8 @@ class MobileNode(_Strict):
     link_layer: MacAddress
     mobile_networks: tuple[IPv6Network, ...] = ()
     """The prefixes behind it, if it is a mobile router (RFC 3963, 6.1.2)."""
+    home_address: IPv6Address | None = None
+    """By which a mobile router registers them."""
     mobility: Literal["offered", "declined"] = "offered"
     """Whether the network does anything for its mobility (draft, REQ2)."""
 

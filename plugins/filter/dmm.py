@@ -124,6 +124,10 @@ def dmm_underlay(topology_file: str, profile_file: str) -> dict[str, dict[str, A
             "own_blocks_only": part.own_blocks_only,
             "plain": part.plain and str(part.plain),
             "advertises_plain": part.advertises_plain,
+            "mobile_networks": [
+                {"prefix": str(n.prefix), "via": str(n.via), "interface": n.interface}
+                for n in part.mobile_networks
+            ],
             "routes": list(map(str, part.routes)),
         }
         for host, part in routing.items()

@@ -30,8 +30,8 @@ short_description: Machines of a DMM topology file
 description:
   - Takes a topology file (docs/topology.md), checks it and makes an inventory of it.
   - "Groups by role: C(routers), C(gateways), C(access_routers), C(anchors), C(correspondents),
-    C(mobile_nodes); C(underlay) is all that route, C(machines) all of them. Groups by network:
-    C(network_) and the name of the network, with underscores for hyphens."
+    C(mobile_nodes), C(fixed_nodes); C(underlay) is all that route, C(machines) all of them.
+    Groups by network: C(network_) and the name of the network, with underscores for hyphens."
   - C(ssh_machines) is empty. A second inventory makes C(machines) a child of it when they are VMs
     or hosts that exist already; its variables on C(machines) win over this plugin's, whatever the
     order of the two.
@@ -86,6 +86,7 @@ _ROLE_GROUPS = {
     "anchor": "anchors",
     "correspondent": "correspondents",
     "mobile_node": "mobile_nodes",
+    "fixed_node": "fixed_nodes",
 }
 
 

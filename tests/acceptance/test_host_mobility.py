@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
 from labs import Lab
-from looks import bindings, table
+from looks import bindings, table, tunnels
 from tests.playing import ROOT
 
 from dmm_testbed.scenario.file import load_scenario
@@ -20,9 +20,12 @@ from dmm_testbed.topology.model import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from testinfra.host import Host
+
     from dmm_testbed.topology import Machine
 
 PROFILE = "host-gateway"
+TOPOLOGY = "mobile-network"
 WITHIN_S = 60.0
 CONNECT_ONCE_ADDRESSED = """
 import socket, subprocess, time
@@ -35,10 +38,10 @@ print(socket.create_connection(("{to}", 8642), timeout=5).getsockname()[0])
 
 @pytest.fixture(scope="module")
 def plain(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """Two networks that nodes move between, and a correspondent in a third."""
+    """Two networks that nodes move between, a router among them; a correspondent in a third."""
     if request.config.getoption("--machines") != "namespace":
-        pytest.skip("a lab of its own, which takes nine more VMs")
-    lab = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-host", "namespace", "small", PROFILE)
+        pytest.skip("a lab of its own, which takes ten more VMs")
+    lab = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-host", "namespace", TOPOLOGY, PROFILE)
     try:
         lab.make(print)
         yield lab
@@ -50,11 +53,14 @@ class Play:
     """A mobile node with a session that begins at home."""
 
     def __init__(self, lab: Lab, until: Callable[..., Any]) -> None:
-        topology = load_topology(ROOT / "inventory/small.yml")
-        scenario = load_scenario(ROOT / "inventory/scenarios/small.yml", topology)
+        topology = load_topology(ROOT / f"inventory/{TOPOLOGY}.yml")
+        # Who plays is as in the scenario of `small`, whose machines all are here, too.
+        small = load_topology(ROOT / "inventory/small.yml")
+        scenario = load_scenario(ROOT / "inventory/scenarios/small.yml", small)
         self.cast = Cast(topology, scenario)
         self.lab, self.until = lab, until
         self.node = lab.host(self.cast.mobile_node)
+        self.talking = self.node
         self.correspondent = lab.host(self.cast.correspondent.name)
         self.home = self.cast.home_access_router
         self.home_agent = self.cast.gateway_of(self.home).name
@@ -78,20 +84,18 @@ class Play:
 
     def preferred(self) -> list[IPv6Address]:
         """The node's addresses that new sessions may take."""
-        shown = self.node.check_output("ip -json -6 address show dev radio0 scope global")
-        infos = [i for entry in json.loads(shown) for i in entry.get("addr_info", []) if i]
-        return [IPv6Address(i["local"]) for i in infos if not i.get("deprecated")]
+        return addresses_of(self.node, "radio0")
 
     def begin(self) -> None:
         """Serve at the correspondent, and open a TCP session and a UDP stream to it."""
         self.correspondent.check_output("dmm-traffic serve --background")
         to = self.cast.correspondent_address
-        self.node.check_output(f"dmm-traffic run --to {to} --tcp --udp --rate 50 --background")
+        self.talking.check_output(f"dmm-traffic run --to {to} --tcp --udp --rate 50 --background")
 
     def end(self) -> dict[str, Any]:
         """Stop; what the session was like."""
         report = self._report("tcp")
-        self.node.check_output("dmm-traffic stop")
+        self.talking.check_output("dmm-traffic stop")
         self.correspondent.check_output("dmm-traffic stop")
         return report
 
@@ -109,9 +113,59 @@ class Play:
 
     def _report(self, kind: str) -> dict[str, Any]:
         """A session as the node sees it."""
-        shown = json.loads(self.node.check_output("dmm-traffic report --json"))
+        shown = json.loads(self.talking.check_output("dmm-traffic report --json"))
         streams = [s for process in shown["processes"] for s in process["streams"]]
         return dict(next(s for s in streams if s["kind"] == kind))
+
+
+class NetworkPlay(Play):
+    """A mobile router, and a host behind it with a session that begins at home."""
+
+    def __init__(self, lab: Lab, until: Callable[..., Any]) -> None:
+        super().__init__(lab, until)
+        (host,) = self.cast.topology.with_role(Role.FIXED_NODE)
+        (link,) = host.interfaces
+        mobile = self.cast.topology.machines[link.name].mobile
+        assert mobile is not None
+        assert mobile.behind is not None
+        self.router = link.name
+        self.prefix, self.home_address = mobile.behind.prefix, mobile.home_address
+        self.node, self.talking = lab.host(link.name), lab.host(host.name)
+
+    def move_and_register(self, router: Machine) -> None:
+        here = self.move(router)
+        self.until(lambda: self.bound() == {here}, f"bound to {router.name}", WITHIN_S)
+
+    def bound(self) -> set[str]:
+        """Where the home agent has the router's address and its network, which is one place."""
+        found = bindings(self.lab, self.home_agent)
+        wanted = {str(IPv6Network(self.home_address)), str(self.prefix)}
+        return set(found.values()) if found.keys() == wanted else set()
+
+    def inside(self) -> list[IPv6Address]:
+        """The addresses of the host."""
+        return addresses_of(self.talking, self.router)
+
+
+def addresses_of(host: Host, interface: str) -> list[IPv6Address]:
+    """What new sessions may take there."""
+    shown = host.check_output(f"ip -json -6 address show dev {interface} scope global")
+    infos = [i for entry in json.loads(shown) for i in entry.get("addr_info", []) if i]
+    return [IPv6Address(i["local"]) for i in infos if not i.get("deprecated")]
+
+
+@pytest.fixture
+def behind(plain: Lab, until: Callable[..., Any]) -> Iterator[NetworkPlay]:
+    """The router at home, and its host with an address of the mobile network."""
+    play = NetworkPlay(plain, until)
+    play.move(play.home)
+    until(lambda: is_registered(play, None), "nobody is away", WITHIN_S)
+    until(play.inside, "an address in the mobile network", WITHIN_S)
+    yield play
+    play.talking.run("dmm-traffic stop")
+    play.correspondent.run("dmm-traffic stop")
+    play.move(play.home)
+    until(lambda: is_registered(play, None), "de-registered at home", WITHIN_S)
 
 
 @pytest.fixture
@@ -181,6 +235,49 @@ def test_a_node_that_moves_without_a_session_is_known_to_nobody(stage: Play) -> 
     stage.move(stage.home)
     assert _said(stage) == before
     assert is_registered(stage, None)
+
+
+def test_a_host_behind_a_mobile_router_keeps_its_sessions_and_its_address(
+    behind: NetworkPlay,
+) -> None:
+    (address,) = behind.inside()
+    assert address in behind.prefix
+    behind.begin()
+    behind.goes_on()
+    for router in (behind.away, behind.within):
+        behind.move_and_register(router)
+        behind.goes_on()
+        assert behind.inside() == [address]
+        here = addresses_of(behind.node, "radio0")
+        into = tunnels(behind.lab, behind.home_agent)[str(behind.prefix)]
+        assert IPv6Address(into) in here, "its whole network goes there"
+    behind.move(behind.home)
+    behind.until(lambda: is_registered(behind, None), "de-registered at home", WITHIN_S)
+    behind.goes_on()
+    report = behind.end()
+    assert report["intact"], report
+    assert report["error"] is None, report
+    assert behind.inside() == [address]
+    for host in (behind.router, behind.home_agent):
+        assert table(behind.lab, host, "routes") == []
+        assert tunnels(behind.lab, host) == {}
+
+
+def test_a_mobile_network_is_reached_also_when_its_router_starts_elsewhere(
+    behind: NetworkPlay,
+) -> None:
+    behind.node.check_output("service dmm-agent stop")
+    behind.move(behind.away)
+    behind.node.check_output("service dmm-agent start")
+    behind.until(behind.bound, "registered from there", WITHIN_S)
+    (address,) = behind.inside()
+    behind.correspondent.check_output(f"ping -c 1 -W 5 {address}")
+
+
+def test_the_host_behind_a_router_runs_nothing_of_ours(behind: NetworkPlay) -> None:
+    processes = behind.talking.check_output("ps -e -o args=")
+    assert "dmm-agent" not in processes
+    assert "bird" not in processes
 
 
 def _said(play: Play) -> int:

@@ -41,6 +41,7 @@ LAST_VISITOR_TABLE = 895
 
 RULE_DECAPSULATE = 5
 RULE_LOCAL = 10
+RULE_INSIDE = 90
 RULE_BOUND = 100
 RULE_WITHDRAWN = 105
 RULE_SENT_BACK = 200
@@ -110,7 +111,7 @@ def layout(
         entrance: index of the one by which they leave to be rewritten; 0: none do.
     """
     if config.radio is not None:
-        return _mobile_node_layout(tunnel, tunnel_device)
+        return _mobile_node_layout(config, tunnel, tunnel_device)
     holds = Interception.HELD in intercepts
     own = config.directory.named(config.network)
     others = [n for n in config.directory.networks if n is not own]
@@ -151,10 +152,22 @@ def layout(
     )
 
 
-def _mobile_node_layout(tunnel: Tunnel, tunnel_device: int) -> Layout:
-    """A mobile node forwards nothing: it takes what its home agents tunnel to it (RFC 6275)."""
+def _mobile_node_layout(config: AgentConfig, tunnel: Tunnel, tunnel_device: int) -> Layout:
+    """A mobile node takes what its home agents tunnel to it (RFC 6275).
+
+    It forwards for the network behind it, if it has one (RFC 3963): what is for that goes there,
+    also from there itself.
+    """
     return Layout(
-        rules=(*tunnel.decapsulating_rules(None), Rule(RULE_LOCAL, table=TABLE_LOCAL)),
+        rules=(
+            *tunnel.decapsulating_rules(None),
+            Rule(RULE_LOCAL, table=TABLE_LOCAL),
+            *(
+                Rule(RULE_INSIDE, table=TABLE_MAIN, destination=prefix)
+                for node in config.mobile_nodes.nodes
+                for prefix in node.mobile_networks
+            ),
+        ),
         routes=tuple(tunnel.decapsulating_routes(None, tunnel_device)),
         own_prefix=None,
     )

@@ -14,6 +14,7 @@ from dmm_agent.wire import (
     BindingRefreshAdvice,
     BindingUpdate,
     BindingUpdateFlag,
+    MobileNetworkPrefix,
     MobileNodeIdentifier,
 )
 
@@ -41,6 +42,8 @@ class Registration:
     """When the binding ends that was acknowledged; 0 if none was."""
     may_last_until: float = 0.0
     """When the last one ends that the home agent may have, heard of or not."""
+    networks: tuple[IPv6Network, ...] = ()
+    """The prefixes behind this node that move with it, if it is a mobile router (RFC 3963)."""
     adopted_sequence: bool = False
     """The home agent said which sequence number was its last, and has not accepted one since."""
     adopted_time: bool = False
@@ -52,6 +55,11 @@ class Registration:
     def prefix(self) -> IPv6Network:
         """The home address as data planes and home agents know it."""
         return IPv6Network(self.home)
+
+    @property
+    def prefixes(self) -> tuple[IPv6Network, ...]:
+        """Whose packets go through the tunnel."""
+        return (self.prefix, *self.networks)
 
     @property
     def ends_at(self) -> float:
@@ -72,9 +80,13 @@ class Registration:
         options: list[Option] = [MobileNodeIdentifier.nai(mn_id)]
         if self.lifetime_s:
             options.append(AlternateCareOfAddress(self.source))
+            options += map(MobileNetworkPrefix, self.networks)
+        flags = BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.HOME_REGISTRATION
+        if self.networks:
+            flags |= BindingUpdateFlag.MOBILE_ROUTER
         return BindingUpdate(
             sequence=self.sequence,
-            flags=BindingUpdateFlag.ACKNOWLEDGE | BindingUpdateFlag.HOME_REGISTRATION,
+            flags=flags,
             lifetime_s=self.lifetime_s,
             options=tuple(options),
         )

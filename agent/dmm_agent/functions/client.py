@@ -4,6 +4,9 @@ In the network where it is, a node uses an address of that network and tells nob
 moved while sockets need to go on, the address they use becomes a home address: the LM of its
 network is told where the node is (draft, 3.1: the client), and packets go through a tunnel both
 ways for as long as the sockets last. Access routers know nothing of it.
+
+A mobile router (RFC 3963) has a network behind it whose sessions it does not see. So it registers
+the network's prefix, with the home address that policy gives it, wherever it is but at home.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from dmm_agent.functions.events import (
     SocketsInUse,
     TimerFired,
 )
+from dmm_agent.functions.own_networks import OwnNetworks, lacks_networks
 from dmm_agent.functions.requests import INITIAL_BINDACK_TIMEOUT_S, Patience, Requests
 from dmm_agent.wire import (
     BindingAcknowledgement,
@@ -79,10 +83,10 @@ class Client(Function[ClientOptions]):
 
     def __init__(self, context: Context, options: ClientOptions) -> None:
         super().__init__(context, options)
-        self._mn_id = next(
-            (n.id for n in context.mobile_nodes.nodes if n.mobility == "offered"), ""
-        )
+        policy = next((n for n in context.mobile_nodes.nodes if n.mobility == "offered"), None)
+        self._mn_id = "" if policy is None else policy.id
         """Who this node is; empty if no mobility is offered to it."""
+        self._networks = OwnNetworks(policy)
         self._link = ""
         self._advertised: frozenset[IPv6Network] = frozenset()
         self._addresses: dict[IPv6Address, OwnAddress] = {}
@@ -145,7 +149,12 @@ class Client(Function[ClientOptions]):
         for own in tuple(self._addresses.values()):
             if own.address in self._known and not self._is_on_link(own.address):
                 yield from self._away(own, care_of, now)
-        for home in self._registrations.keys() - self._addresses.keys():
+        of_networks = self._networks.home
+        unheld = of_networks is not None and of_networks not in self._addresses
+        if of_networks and unheld and not self._is_on_link(of_networks):
+            # A router that was started elsewhere, or was long alone: policy says its home address.
+            yield from self._away(OwnAddress(of_networks, 0.0, 0.0), care_of, now)
+        for home in self._registrations.keys() - self._addresses.keys() - {of_networks}:
             yield from self._ask(self._registrations[home], care_of, 0, now)
 
     def _care_of(self, now: float) -> IPv6Address | None:
@@ -170,7 +179,7 @@ class Client(Function[ClientOptions]):
         registration = self._registrations.get(home)
         if registration is not None and not registration.at_home:
             registration.registered_until = 0.0
-            yield Remove(VisitorRoute(registration.prefix, registration.agent))
+            yield from _tunnel_no_more(registration)
             yield from self._ask(registration, home, 0, now)
 
     def _away(self, own: OwnAddress, care_of: IPv6Address, now: float) -> Iterator[Effect]:
@@ -184,13 +193,14 @@ class Client(Function[ClientOptions]):
         if own.preferred_until > now:
             yield KeepAddress(self._link, home, own.valid_until - now)
         registration = self._registrations.get(home)
-        if home in self._in_use:
+        if home in self._in_use or self._networks.need(home, self._advertised):
             if registration is None:
                 if len(self._registrations) >= MAX_HOME_ADDRESSES:
                     yield Record("too_many_home_addresses", {"hoa": str(home)})
                     return
                 sequence = self.context.random.randrange(SEQUENCES)
-                registration = Registration(home, agent, sequence, source=home)
+                networks = self._networks.behind(home)
+                registration = Registration(home, agent, sequence, source=home, networks=networks)
                 self._registrations[home] = registration
             lifetime_s = round_lifetime(self.options.binding_lifetime_s)
             yield from self._ask(registration, care_of, lifetime_s, now)
@@ -279,7 +289,17 @@ class Client(Function[ClientOptions]):
         elif answer.status not in NOT_FOR_GOOD:
             fields = {"hoa": str(registration.home), "status": int(answer.status)}
             yield Record("registration_refused", fields)
+            if registration.networks:
+                self._networks.refused(answer.status, self._advertised)
             yield from self._lose(registration, now)
+
+    def _no_router(self, registration: Registration, now: float) -> Iterator[Effect]:
+        """Take back what the home agent has bound without the networks (RFC 3963, 5.3)."""
+        yield Record("networks_not_registered", {"hoa": str(registration.home)})
+        yield from _tunnel_no_more(registration)
+        self._networks.give_up()
+        registration.networks = ()
+        yield from self._ask(registration, registration.source, 0, now)
 
     def _out_of_window(
         self, registration: Registration, answer: BindingAcknowledgement, now: float
@@ -293,6 +313,9 @@ class Client(Function[ClientOptions]):
     def _registered(
         self, registration: Registration, answer: BindingAcknowledgement, now: float
     ) -> Iterator[Effect]:
+        if lacks_networks(registration, answer):
+            yield from self._no_router(registration, now)
+            return
         yield from self._requests.finish(registration.home)
         home = registration.home
         if registration.registered_until <= now:
@@ -300,7 +323,8 @@ class Client(Function[ClientOptions]):
             yield Record("registered", fields)
         refresh_at = registration.grant(answer)
         agent, care_of = registration.agent, registration.source
-        yield Install(VisitorRoute(registration.prefix, agent, source=care_of))
+        for prefix in registration.prefixes:
+            yield Install(VisitorRoute(prefix, agent, source=care_of))
         yield KeepAddress(self._link, home, registration.registered_until - now)
         yield SetTimer(self.name, ("refresh", home), refresh_at)
         yield SetTimer(self.name, ("expiry", home), registration.registered_until)
@@ -330,7 +354,7 @@ class Client(Function[ClientOptions]):
             return
         yield from self._requests.finish(registration.home)
         yield CancelTimer(self.name, ("refresh", registration.home))
-        yield Remove(VisitorRoute(registration.prefix, registration.agent))
+        yield from _tunnel_no_more(registration)
         yield DropAddress(self._link, registration.home)
         self._addresses.pop(registration.home, None)
         registration.abandon()
@@ -355,7 +379,7 @@ class Client(Function[ClientOptions]):
         yield from self._requests.finish(home)
         yield CancelTimer(self.name, ("refresh", home))
         yield CancelTimer(self.name, ("expiry", home))
-        yield Remove(VisitorRoute(registration.prefix, registration.agent))
+        yield from _tunnel_no_more(registration)
         yield Record("registration_ended", {"hoa": str(home)})
         yield from self._settle(now)
 
@@ -364,7 +388,7 @@ class Client(Function[ClientOptions]):
         return {
             "bindings": [
                 {
-                    "hnp": str(r.prefix),
+                    "hnp": str(prefix),
                     "mn_id": self._mn_id,
                     "location": str(r.source),
                     "visiting": False,
@@ -372,5 +396,11 @@ class Client(Function[ClientOptions]):
                     "remaining_s": round(max(0.0, r.registered_until - now), 3),
                 }
                 for r in self._registrations.values()
+                for prefix in r.prefixes
             ]
         }
+
+
+def _tunnel_no_more(registration: Registration) -> Iterator[Effect]:
+    for prefix in registration.prefixes:
+        yield Remove(VisitorRoute(prefix, registration.agent))

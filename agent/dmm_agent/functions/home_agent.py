@@ -116,7 +116,7 @@ class HomeAgent:
         if self._database.bindings.get(update.binding) is None:
             yield update.answer(BindingStatus.NOT_HOME_AGENT_FOR_THIS_MOBILE_NODE)
             return
-        yield from self._networks.deregister(update.mn_id)
+        yield from self._networks.deregister(update)
         yield from self._database.unbind(update.binding)
         yield update.answer(BindingStatus.ACCEPTED)
 

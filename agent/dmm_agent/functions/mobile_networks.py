@@ -37,7 +37,7 @@ class MobileNetworks:
         if update.ends:
             return None
         known = self._database.bindings.get(update.binding) is not None
-        if known and is_from_router(update) != bool(self._bound(update.mn_id)):
+        if known and is_from_router(update) != bool(self._bound(update)):
             return BindingStatus.REGISTRATION_TYPE_CHANGE_DISALLOWED
         if not is_from_router(update):
             return None
@@ -45,7 +45,9 @@ class MobileNetworks:
         own, named = self._of_policy(update.mn_id), named_in(update)
         checks = (
             (
-                node is not None and bool(node.mobile_networks),
+                node is not None
+                and bool(node.mobile_networks)
+                and update.home == node.home_address,
                 BindingStatus.MOBILE_ROUTER_OPERATION_NOT_PERMITTED,
             ),
             (all(map(self._database.is_ours, named)), BindingStatus.INVALID_PREFIX),
@@ -66,20 +68,24 @@ class MobileNetworks:
         if not is_from_router(update):
             return
         wanted = named_in(update) or self._of_policy(update.mn_id)
-        for binding in self._bound(update.mn_id):
+        for binding in self._bound(update):
             if binding.hnp not in wanted:
                 yield from self._database.unbind(binding.hnp)
         for prefix in sorted(wanted):
             yield from self._database.bind(replace(router, hnp=prefix))
 
-    def deregister(self, mn_id: str) -> Iterator[Effect]:
+    def deregister(self, update: HomeUpdate) -> Iterator[Effect]:
         """The router is home, or gone."""
-        for binding in self._bound(mn_id):
+        for binding in self._bound(update):
             yield from self._database.unbind(binding.hnp)
 
-    def _bound(self, mn_id: str) -> list[Binding]:
-        own = self._of_policy(mn_id)
-        return [b for b in self._database.bindings.of_node(mn_id) if b.hnp in own]
+    def _bound(self, update: HomeUpdate) -> list[Binding]:
+        """What is bound with a home address: another address of the node has no network."""
+        node = self._context.mobile_nodes.named(update.mn_id)
+        if node is None or node.home_address != update.home:
+            return []
+        own = self._of_policy(update.mn_id)
+        return [b for b in self._database.bindings.of_node(update.mn_id) if b.hnp in own]
 
     def _of_policy(self, mn_id: str) -> frozenset[IPv6Network]:
         """The prefixes of this network that are behind a node."""

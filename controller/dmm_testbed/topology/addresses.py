@@ -7,7 +7,8 @@ A network of number n owns 2001:db8:n::/48 (RFC 3849), n in hexadecimal:
 2001:db8:n:4000::/50  plain prefixes: addresses on access links that no mobility is for; each access
                       router owns a /56 of it, each of its access links a /64 of that
 2001:db8:n:8000::/49  mobile pool: home network prefixes, a /64 for each mobile node; its first
-                      /56 stays with the gateway, each access router owns one of the others
+                      /56 stays with the gateway, which delegates a /64 of it to each mobile
+                      router that starts there; each access router owns one of the others
 ====================  =====================================================================
 
 Where packets are rewritten, 3fff:n::/32 (RFC 9637) holds the locators that stand for mobile nodes
@@ -83,6 +84,11 @@ def home_block(network: int, access_router: int) -> IPv6Network:
     return _subnet(network, _MOBILE_SUBNET + access_router * _BLOCK_SUBNETS, 56)
 
 
+def mobile_network(network: int, running: int) -> IPv6Network:
+    """The prefix behind a mobile router, by its running number (1...): of the gateway's block."""
+    return _subnet(network, _MOBILE_SUBNET + running, 64)
+
+
 def loopback(network: int, host: int) -> IPv6Address:
     """Signalling address and tunnel endpoint of a router, by its number (1...) in its network."""
     return network_prefix(network)[host]
@@ -106,6 +112,19 @@ def mobile_node_name(network: int, running: int) -> str:
 def mobile_node_mac(network: int, running: int) -> str:
     """Link-layer address of a mobile node (locally administered, IEEE 802)."""
     return f"02:00:00:00:{network:02x}:{running:02x}"
+
+
+def fixed_node_name(router: str, number: int) -> str:
+    """Name of a host in a mobile network, by its number (1...) there."""
+    return f"{router}-{number}"
+
+
+def interface_identifier(mac: str) -> int:
+    """What a host makes of its link-layer address (RFC 4291, appendix A: modified EUI-64)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    return int.from_bytes(
+        bytes((octets[0] ^ 0x02,)) + octets[1:3] + b"\xff\xfe" + octets[3:], "big"
+    )
 
 
 def mobile_node_id(name: str) -> str:

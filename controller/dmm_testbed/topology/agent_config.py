@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv6Network
 
     from dmm_testbed.topology.functions import Functions
-    from dmm_testbed.topology.model import Machine, Network, Topology
+    from dmm_testbed.topology.model import Machine, MobileNode, Network, Topology
     from dmm_testbed.topology.profile import Profile
 
 
@@ -76,7 +76,7 @@ def _mobile_node(topology: Topology, machine: Machine) -> dict[str, Any]:
     return {"radio": RADIO_BRIDGE, "mobile_nodes": _policy(topology, own)}
 
 
-def _policy(topology: Topology, nodes: list[dict[str, str]]) -> dict[str, Any]:
+def _policy(topology: Topology, nodes: list[dict[str, Any]]) -> dict[str, Any]:
     declined = [flow.model_dump() for flow in topology.declined_flows]
     return {"nodes": nodes, "declined_flows": declined}
 
@@ -148,8 +148,17 @@ def _plain_prefixes(machine: Machine) -> dict[str, IPv6Network]:
     }
 
 
-def _mobile_nodes(topology: Topology) -> list[dict[str, str]]:
+def _mobile_nodes(topology: Topology) -> list[dict[str, Any]]:
     nodes = (machine.mobile for machine in topology.with_role(Role.MOBILE_NODE))
     return [
-        {"id": node.id, "link_layer": node.mac, "mobility": node.mobility} for node in nodes if node
+        {"id": node.id, "link_layer": node.mac, "mobility": node.mobility, **_behind(node)}
+        for node in nodes
+        if node
     ]
+
+
+def _behind(node: MobileNode) -> dict[str, Any]:
+    """Of a mobile router: its network, and the home address by which it registers that."""
+    if node.behind is None:
+        return {}
+    return {"mobile_networks": (node.behind.prefix,), "home_address": node.home_address}

@@ -29,6 +29,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9]
 HostRole = Literal["router", "gateway", "access_router", "anchor", "correspondent"]
 """Roles a host can be given; mobile nodes are made from `mobile_nodes`."""
 
+MAX_FIXED_NODES = 16
+"""Most hosts of a mobile network."""
+
 _MTU = f"a number of bytes from {MIN_MTU} to {MAX_MTU}"
 
 
@@ -68,6 +71,18 @@ class LinkEntry(StrictModel):
     )
 
 
+class MobileNetworkEntry(StrictModel):
+    """A network behind a mobile node, which thereby is a mobile router (RFC 3963)."""
+
+    hosts: int = Field(
+        1,
+        ge=1,
+        le=MAX_FIXED_NODES,
+        strict=True,
+        description=f"a whole number of hosts from 1 to {MAX_FIXED_NODES}",
+    )
+
+
 class MobileNodesEntry(StrictModel):
     """Some mobile nodes that start at the same access router."""
 
@@ -84,6 +99,10 @@ class MobileNodesEntry(StrictModel):
     )
     mobility: Mobility = Field(
         "offered", description="offered, or declined: such nodes get plain IP"
+    )
+    mobile_network: MobileNetworkEntry | None = Field(
+        None,
+        description="a mobile network behind each of them, with 1 to 16 hosts; {} is one with one",
     )
 
 

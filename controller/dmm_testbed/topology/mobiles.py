@@ -26,6 +26,8 @@ class PlannedMobileNode:
     attach: str
     hears: tuple[str, ...]
     mobility: Mobility
+    fixed_nodes: tuple[str, ...] = ()
+    """The hosts of the mobile network behind it; none if it is no router."""
 
 
 def planned_mobile_nodes(file: TopologyFile) -> Iterator[PlannedMobileNode]:
@@ -39,12 +41,15 @@ def planned_mobile_nodes(file: TopologyFile) -> Iterator[PlannedMobileNode]:
         for _ in range(entry.count):
             counted[host.network] += 1
             running = counted[host.network]
+            name = addresses.mobile_node_name(file.networks[host.network].number, running)
+            behind = 0 if entry.mobile_network is None else entry.mobile_network.hosts
             yield PlannedMobileNode(
-                addresses.mobile_node_name(file.networks[host.network].number, running),
+                name,
                 index,
                 host.network,
                 running,
                 entry.attach,
                 everywhere if entry.hears is None else entry.hears,
                 entry.mobility,
+                tuple(addresses.fixed_node_name(name, n) for n in range(1, behind + 1)),
             )

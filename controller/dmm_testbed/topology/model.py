@@ -23,11 +23,13 @@ class Role(StrEnum):
     ANCHOR = "anchor"
     CORRESPONDENT = "correspondent"
     MOBILE_NODE = "mobile_node"
+    FIXED_NODE = "fixed_node"
+    """A host of a mobile network, which does not know that it moves (RFC 4885, 2.6)."""
 
     @property
     def routes(self) -> bool:
         """Whether machines of this role forward packets and take part in underlay routing."""
-        return self not in (Role.CORRESPONDENT, Role.MOBILE_NODE)
+        return self not in (Role.CORRESPONDENT, Role.MOBILE_NODE, Role.FIXED_NODE)
 
 
 class InterfaceKind(StrEnum):
@@ -41,6 +43,8 @@ class InterfaceKind(StrEnum):
     """At an access router, towards one mobile node."""
     RADIO = "radio"
     """At a mobile node, towards one access router: a port of its radio bridge."""
+    INSIDE = "inside"
+    """Between a mobile router, where it is a port of a bridge, and a host of its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,18 @@ class DefaultRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class MobileNetwork:
+    """What is behind a mobile router (RFC 3963)."""
+
+    prefix: IPv6Network
+    """Delegated to it by its home network, for good."""
+    address: IPv6Interface
+    """Its own, in there."""
+    mtu: int
+    """So that what comes from there fits into its tunnel."""
+
+
+@dataclass(frozen=True, slots=True)
 class MobileNode:
     """What only mobile nodes have."""
 
@@ -122,6 +138,10 @@ class MobileNode:
     """Access routers it can attach to."""
     mobility: Mobility
     """Whether there is any for it."""
+    link_local: IPv6Address
+    home_address: IPv6Address
+    """The one that it forms on the link where it starts, while that has plain prefixes."""
+    behind: MobileNetwork | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ def shortest_path(
 ) -> tuple[str, ...]:
     """A path with the fewest links between two machines, both included.
 
-    Of several, the one whose machines come first in the topology file. Only routers forward.
+    Of several, the one whose machines come first in the topology file. Only routers forward,
+    mobile ones too.
 
     Args:
         topology: the topology.
@@ -42,7 +43,7 @@ def shortest_path(
         machine = queue.popleft()
         if machine.name == target:
             return _back(came_from, target)
-        if machine.name != origin and not machine.role.routes:
+        if machine.name != origin and not _forwards(machine):
             continue
         for neighbour in _neighbours(machine, where):
             if neighbour not in came_from:
@@ -59,6 +60,11 @@ def links_between(
 ) -> int:
     """Number of links on a shortest path; arguments and exceptions as for `shortest_path`."""
     return len(shortest_path(topology, origin, target, attached)) - 1
+
+
+def _forwards(machine: Machine) -> bool:
+    mobile_router = machine.mobile is not None and machine.mobile.behind is not None
+    return machine.role.routes or mobile_router
 
 
 def _neighbours(machine: Machine, where: Mapping[str, str]) -> Iterator[str]:

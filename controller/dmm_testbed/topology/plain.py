@@ -12,12 +12,17 @@ if TYPE_CHECKING:
         Interface,
         Link,
         Machine,
+        MobileNetwork,
         Network,
         Topology,
     )
 
 RADIO_BRIDGE = "radio0"
 """The mobile node's interface; its ports are the links to the access routers it hears."""
+
+
+INSIDE_BRIDGE = "lan0"
+"""A mobile router's interface to its network; its ports are the links to the hosts there."""
 
 
 def plain_topology(topology: Topology) -> dict[str, Any]:
@@ -61,10 +66,22 @@ def plain_machine(machine: Machine) -> dict[str, Any]:
                 "attach": machine.mobile.attach,
                 "hears": list(machine.mobile.hears),
                 "mobility": machine.mobile.mobility,
+                "network": _plain_mobile_network(machine.mobile.behind),
             }
             if machine.mobile
             else None
         ),
+    }
+
+
+def _plain_mobile_network(network: MobileNetwork | None) -> dict[str, Any] | None:
+    if network is None:
+        return None
+    return {
+        "prefix": str(network.prefix),
+        "bridge": INSIDE_BRIDGE,
+        "address": str(network.address),
+        "mtu": network.mtu,
     }
 
 

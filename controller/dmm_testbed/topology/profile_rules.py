@@ -44,9 +44,20 @@ def profile_mistakes(topology: Topology, profile: Profile, functions: Functions)
     # What runs where is right by now: only then do missing servers and values mean anything.
     return [
         *_networks_served(topology, profile),
+        *_mobile_networks(topology, profile),
         *_interception(topology, profile, functions),
         *_option_values(topology, profile, functions),
     ]
+
+
+def _mobile_networks(topology: Topology, profile: Profile) -> Iterator[str]:
+    for machine in topology.with_role(Role.MOBILE_NODE):
+        router = machine.mobile is not None and machine.mobile.behind is not None
+        if router and "client" not in profile.on(machine):
+            yield (
+                f"placement.mobile_node: expected client among them, because {machine.name} of "
+                f"topology {topology.name} has a mobile network, which only its router can register"
+            )
 
 
 def _placed(profile: Profile) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.tunnels import TUNNELS
 from dmm_testbed.topology import addresses
-from dmm_testbed.topology.file import link_name, mobile_nodes_name
+from dmm_testbed.topology.file import MIN_MTU, link_name, mobile_nodes_name
 from dmm_testbed.topology.mobiles import planned_mobile_nodes
 from dmm_testbed.topology.model import Role
 from dmm_testbed.topology.sentences import did_you_mean, listed
@@ -28,7 +28,7 @@ RESERVED_NAMES = frozenset(
         *("all", "ungrouped", "localhost", "default", "machines", "underlay"),
         *("routers", "gateways", "anchors", "correspondents"),
         # Interfaces that machines have besides those named after their neighbours.
-        *("lo", "radio0", *(tunnel.device for tunnel in TUNNELS.values())),
+        *("lo", "radio0", "lan0", *(tunnel.device for tunnel in TUNNELS.values())),
     }
 )
 
@@ -54,6 +54,7 @@ def mistakes(file: TopologyFile) -> list[str]:
         _declined_flows(file),
         _mobile_node_names(file),
         _mobile_node_count(file),
+        _mobile_networks(file),
     )
     # Only a graph whose links are all right can be asked what it connects.
     return list(chain.from_iterable(rules)) or list(_connected(file))
@@ -255,6 +256,12 @@ def _mobile_node_names(file: TopologyFile) -> Iterator[str]:
                 f"{node.network} would be named {node.name}, as is {other}; rename the host or "
                 "change the number of the network"
             )
+        for name in node.fixed_nodes:
+            if name in file.hosts:
+                yield (
+                    f"{mobile_nodes_name(node.entry)}: a host of its mobile network would be named "
+                    f"{name}, as is host {name}; rename that"
+                )
 
 
 def _mobile_node_count(file: TopologyFile) -> Iterator[str]:
@@ -275,6 +282,24 @@ def _mobile_node_count(file: TopologyFile) -> Iterator[str]:
                 f"host {name}: mobile_nodes: its block has home network prefixes for "
                 f"{addresses.PREFIXES_PER_BLOCK} mobile nodes, and {count} hear it; "
                 "lower count, or give hears"
+            )
+
+
+def _mobile_networks(file: TopologyFile) -> Iterator[str]:
+    needed = MIN_MTU + ENCAPSULATION_BYTES
+    for index, entry in enumerate(file.mobile_nodes):
+        where = f"{mobile_nodes_name(index)}: mobile_network:"
+        if entry.mobile_network is None:
+            continue
+        if entry.mobility == "declined":
+            yield (
+                f"{where} expected mobility to be offered to these nodes, because the network "
+                "moves with them; leave one of the two out"
+            )
+        if file.access_mtu < needed:
+            yield (
+                f"{where} expected access_mtu to be at least {needed}, so that packets of "
+                f"{MIN_MTU} fit into the tunnel of a mobile router, got {file.access_mtu}"
             )
 
 

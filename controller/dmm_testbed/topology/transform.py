@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import collapse_addresses
+from ipaddress import IPv6Address, IPv6Interface, collapse_addresses
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from dmm_testbed.topology.model import (
     InterfaceKind,
     Link,
     Machine,
+    MobileNetwork,
     MobileNode,
     Network,
     Role,
@@ -27,7 +28,7 @@ from dmm_testbed.topology.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from ipaddress import IPv6Interface, IPv6Network
+    from ipaddress import IPv6Network
 
     from dmm_testbed.topology.file import HostEntry, TopologyFile
 
@@ -58,15 +59,26 @@ def resolve(file: TopologyFile) -> Topology:
     mobile_nodes = tuple(planned_mobile_nodes(file))
     places = {name: _Place(Role(host.role), host.network) for name, host in file.hosts.items()}
     places |= {node.name: _Place(Role.MOBILE_NODE, node.network) for node in mobile_nodes}
+    places |= {
+        host: _Place(Role.FIXED_NODE, node.network)
+        for node in mobile_nodes
+        for host in node.fixed_nodes
+    }
     links = (
         *_fixed_links(file, networks, places),
         *_radio_links(file, networks, mobile_nodes),
+        *_inside_links(file, networks, mobile_nodes),
     )
     attached = {(node.attach, node.name) for node in mobile_nodes}
     interfaces = _interfaces(links, places, networks, attached)
     machines = chain(
         _hosts(file, networks, interfaces),
-        (_mobile_node(node, networks, interfaces[node.name]) for node in mobile_nodes),
+        (_mobile_node(file, node, networks, links, interfaces) for node in mobile_nodes),
+        (
+            _unrouted(host, Role.FIXED_NODE, networks[node.network], interfaces[host])
+            for node in mobile_nodes
+            for host in node.fixed_nodes
+        ),
     )
     return Topology(
         file.name,
@@ -122,6 +134,16 @@ def _radio_links(
             yield Link((access_router, node.name), True, file.access_mtu, subnet, Impairments())
 
 
+def _inside_links(
+    file: TopologyFile, networks: Mapping[str, Network], mobile_nodes: Iterable[PlannedMobileNode]
+) -> Iterator[Link]:
+    for node in mobile_nodes:
+        subnet = addresses.mobile_network(networks[node.network].number, node.running)
+        for host in node.fixed_nodes:
+            mtu = file.access_mtu - ENCAPSULATION_BYTES
+            yield Link((node.name, host), False, mtu, subnet, Impairments())
+
+
 def _access_router_numbers(file: TopologyFile) -> dict[str, int]:
     """The number (1...) of each access router in its network, in file order."""
     counted: Counter[str] = Counter()
@@ -144,6 +166,9 @@ def _interfaces(
         both = addresses.link_addresses(link.subnet)
         for own, peer in ((0, 1), (1, 0)):
             name, peer_name = link.ends[own], link.ends[peer]
+            if places[link.ends[1]].role is Role.FIXED_NODE:
+                found[name].append(_inside_interface(link, places[peer_name], peer_name))
+                continue
             sources = _source_prefixes(name, peer_name, links, places, networks)
             found[name].append(
                 _interface(link, places, own, both, sources)
@@ -174,6 +199,23 @@ def _interface(
         mac=None,
         up=True,
         source_prefixes=source_prefixes,
+        impairments=link.impairments,
+    )
+
+
+def _inside_interface(link: Link, peer: _Place, peer_name: str) -> Interface:
+    """Its host has what the mobile router advertises; that has its address on a bridge."""
+    return Interface(
+        name=peer_name,
+        peer_role=peer.role,
+        peer_network=peer.network,
+        kind=InterfaceKind.INSIDE,
+        mtu=link.mtu,
+        addresses=(),
+        peer_address=None,
+        mac=None,
+        up=True,
+        source_prefixes=(),
         impairments=link.impairments,
     )
 
@@ -292,14 +334,46 @@ def _default_route(host: HostEntry, interfaces: tuple[Interface, ...]) -> Defaul
 
 
 def _mobile_node(
+    file: TopologyFile,
     node: PlannedMobileNode,
     networks: Mapping[str, Network],
-    interfaces: tuple[Interface, ...],
+    links: tuple[Link, ...],
+    interfaces: Mapping[str, tuple[Interface, ...]],
 ) -> Machine:
     network = networks[node.network]
+    mac = addresses.mobile_node_mac(network.number, node.running)
+    identifier = addresses.interface_identifier(mac)
+    (home,) = (link.subnet for link in links if link.ends == (node.attach, node.name))
+    mobile = MobileNode(
+        addresses.mobile_node_id(node.name),
+        mac,
+        node.attach,
+        node.hears,
+        node.mobility,
+        IPv6Address("fe80::") + identifier,
+        home.network_address + identifier,
+        _mobile_network(file, network, node) if node.fixed_nodes else None,
+    )
+    return _unrouted(node.name, Role.MOBILE_NODE, network, interfaces[node.name], mobile)
+
+
+def _mobile_network(file: TopologyFile, network: Network, node: PlannedMobileNode) -> MobileNetwork:
+    prefix = addresses.mobile_network(network.number, node.running)
+    address = IPv6Interface((prefix[1], prefix.prefixlen))
+    return MobileNetwork(prefix, address, file.access_mtu - ENCAPSULATION_BYTES)
+
+
+def _unrouted(
+    name: str,
+    role: Role,
+    network: Network,
+    interfaces: tuple[Interface, ...],
+    mobile: MobileNode | None = None,
+) -> Machine:
+    """A machine that the topology gives no fixed address."""
     return Machine(
-        name=node.name,
-        role=Role.MOBILE_NODE,
+        name=name,
+        role=role,
         network=network,
         loopback=None,
         interfaces=interfaces,
@@ -308,11 +382,5 @@ def _mobile_node(
         plain_block=None,
         announces=(),
         default_route=None,
-        mobile=MobileNode(
-            addresses.mobile_node_id(node.name),
-            addresses.mobile_node_mac(network.number, node.running),
-            node.attach,
-            node.hears,
-            node.mobility,
-        ),
+        mobile=mobile,
     )

@@ -15,7 +15,7 @@ With `forwarding: rewrite` the router with the MR of a network announces its loc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_testbed.topology.model import Role
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
     from dmm_testbed.topology.model import Machine, Topology
     from dmm_testbed.topology.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class HomeOfNetwork:
+    """Where packets for a mobile network go from its home link, for good.
+
+    While its router is away, the home agent takes them on their way here.
+    """
+
+    prefix: IPv6Network
+    via: IPv6Address
+    interface: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +52,8 @@ class Routing:
     """The plain prefixes of an access router's links, which lead here too."""
     advertises_plain: bool
     """Whether it is the underlay that tells nodes on access links their plain prefixes."""
+    mobile_networks: tuple[HomeOfNetwork, ...]
+    """The networks behind mobile routers that are at home on links of this access router."""
     routes: tuple[IPv6Network, ...]
     """What it has a route to once all routers run, its own announcements aside."""
 
@@ -48,10 +62,12 @@ def underlay(topology: Topology, profile: Profile) -> dict[str, Routing]:
     """The part of each router, by name."""
     routers = [machine for machine in topology.machines.values() if machine.loopback]
     anycast = is_anycast(profile)
+    behind = {router.name: tuple(_mobile_networks(topology, router)) for router in routers}
     announced = {r.name: _announced(topology, profile, r, anycast=anycast) for r in routers}
     fixed = (
         *(IPv6Network(str(router.loopback)) for router in routers),
         *(router.plain_block for router in routers if router.plain_block),
+        *(network.prefix for networks in behind.values() for network in networks),
     )
     return {
         router.name: Routing(
@@ -59,10 +75,18 @@ def underlay(topology: Topology, profile: Profile) -> dict[str, Routing]:
             anycast,
             router.plain_block,
             router.role is Role.ACCESS_ROUTER and "proxy" not in profile.on(router),
+            behind[router.name],
             (*fixed, *_learnt(router, routers, announced, anycast=anycast)),
         )
         for router in routers
     }
+
+
+def _mobile_networks(topology: Topology, router: Machine) -> Iterator[HomeOfNetwork]:
+    for machine in topology.with_role(Role.MOBILE_NODE):
+        node = machine.mobile
+        if node is not None and node.behind is not None and node.attach == router.name:
+            yield HomeOfNetwork(node.behind.prefix, node.link_local, machine.name)
 
 
 def is_anycast(profile: Profile) -> bool:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 LINK1, LINK2, LINK3 = (IPv6Network(f"2001:db8:{n}:4100::/64") for n in (1, 2, 3))
 HOME, SECOND, THIRD = (p.network_address + 0xFF_FE00_0101 for p in (LINK1, LINK2, LINK3))
 LM1, LM2 = address("gw1"), address("gw2")
+NO_FLAGS = BindingAckFlag(0)
 
 
 class Node:
@@ -116,13 +117,14 @@ class Node:
         source: IPv6Address = LM1,
         sequence: int | None = None,
         advice_s: int | None = None,
+        flags: BindingAckFlag = NO_FLAGS,
         after_s: float = 0.0,
     ) -> list[Effect]:
         """A home agent answers an update."""
         granted = update.lifetime_s if status < 128 else 0
         answer = BindingAcknowledgement(
             status,
-            BindingAckFlag(0),
+            flags,
             update.sequence if sequence is None else sequence,
             granted if lifetime_s is None else lifetime_s,
             () if advice_s is None else (BindingRefreshAdvice(advice_s),),

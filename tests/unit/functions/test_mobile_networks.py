@@ -36,7 +36,7 @@ A_H_R = A_H | BindingUpdateFlag.MOBILE_ROUTER
 def plan_with(*networks: IPv6Network) -> Plan:
     """The usual plan, in which the first node is a router with these networks behind it."""
     first, second = PLAN.mobile_nodes.nodes
-    router = first.model_copy(update={"mobile_networks": networks})
+    router = first.model_copy(update={"mobile_networks": networks, "home_address": HOME})
     other = second.model_copy(update={"mobile_networks": (SOMEBODYS,)})
     policy = PLAN.mobile_nodes.model_copy(update={"nodes": (router, other)})
     return replace(PLAN, mobile_nodes=policy)
@@ -177,3 +177,17 @@ def test_another_node_cannot_take_the_networks(agent: Agent) -> None:
     agent.tell(ONE)
     assert status(agent.tell(ONE, mn_id=MN2, source=NEXT)) != 0
     assert agent.bound()[str(ONE)] == str(CARE_OF)
+
+
+def test_another_address_of_the_router_has_nothing_to_do_with_the_networks(agent: Agent) -> None:
+    agent.tell(ONE)
+    second = IPv6Address("2001:db8:1:4200:0:ff:fe00:1")
+
+    def tell(sequence: int, lifetime_s: int, flags: BindingUpdateFlag = A_H) -> int:
+        options = (MobileNodeIdentifier.nai(MN1),)
+        update = BindingUpdate(sequence, flags, lifetime_s, options)
+        return status(agent(Received(CARE_OF, update, second)))
+
+    assert tell(1, 40, A_H_R) == 140, "policy says by which address they are registered"
+    assert (tell(2, 40), tell(3, 40), tell(4, 0)) == (0, 0, 0)
+    assert agent.bound().keys() == {str(BINDING), str(ONE)}
