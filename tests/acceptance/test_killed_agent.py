@@ -44,7 +44,9 @@ class Away:
 
     def kill(self, host: str) -> None:
         pid = self.lab.host(host).check_output("pidof -x dmm-agent").split()[0]
-        self.lab.host(host).check_output("kill -KILL %s", pid)
+        # Its start would find it running while the kernel still takes it apart.
+        gone = f"kill -KILL {pid}; timeout 30 sh -c 'while kill -0 {pid}; do sleep 0.05; done'"
+        self.lab.host(host).check_output(f"{gone} 2> /dev/null")
         self.lab.host(host).check_output("service dmm-agent start")
 
 
