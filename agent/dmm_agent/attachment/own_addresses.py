@@ -8,6 +8,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.netlink import NLM_F_REPLACE, NetlinkError, Request, attribute
+from dmm_agent.sockets.ending import end_sockets
 
 if TYPE_CHECKING:
     from ipaddress import IPv6Address
@@ -42,8 +43,9 @@ class OwnAddresses:
         return self._change(RTM_NEWADDR, NLM_F_REPLACE, effect.link, effect.address, more)
 
     def drop(self, effect: DropAddress) -> str | None:
-        """Take an address away; fine if it is not there."""
-        return self._change(RTM_DELADDR, 0, effect.link, effect.address, b"")
+        """Take an address away, fine if it is not there, and end the sockets that use it."""
+        gone = self._change(RTM_DELADDR, 0, effect.link, effect.address, b"")
+        return gone or end_sockets(effect.address)
 
     def _change(
         self, kind: int, flags: int, link: str, address: IPv6Address, more: bytes

@@ -155,6 +155,9 @@ class Client(Function[ClientOptions]):
             # A router that was started elsewhere, or was long alone: policy says its home address.
             yield from self._away(OwnAddress(of_networks, 0.0, 0.0), care_of, now)
         for home in self._registrations.keys() - self._addresses.keys() - {of_networks}:
+            if self._registrations[home].lifetime_s:
+                # The kernel lets it go before its binding ends, and tells no socket.
+                yield DropAddress(self._link, home)
             yield from self._ask(self._registrations[home], care_of, 0, now)
 
     def _care_of(self, now: float) -> IPv6Address | None:
