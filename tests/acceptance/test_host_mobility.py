@@ -218,6 +218,21 @@ def test_a_session_survives_away_within_and_home_and_leaves_nothing(stage: Play)
     assert table(stage.lab, stage.home_agent, "routes") == []
 
 
+def test_who_is_on_its_home_link_reaches_a_node_that_is_away_and_one_that_is_home(
+    stage: Play,
+) -> None:
+    address = next(a for a in stage.preferred() if a in (stage.home.plain_block or ()))
+    router = stage.lab.host(stage.home.name)
+    ping = f"ping -c 1 -W 2 -I {stage.home.loopback} {address}"
+    stage.until(lambda: router.run(ping).rc == 0, "reached at home", WITHIN_S)
+    stage.begin()
+    stage.move_and_register(stage.away)
+    stage.until(lambda: router.run(ping).rc == 0, "reached by the home agent", WITHIN_S)
+    stage.end()
+    stage.until(lambda: is_registered(stage, None), "de-registered", WITHIN_S)
+    assert router.run(ping).rc != 0, "nobody has the address, and nothing goes in circles"
+
+
 def test_the_end_of_the_last_session_ends_the_registration(stage: Play) -> None:
     stage.begin()
     stage.move_and_register(stage.away)
