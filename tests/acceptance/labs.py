@@ -46,7 +46,7 @@ FORGET = (
 """Ends an agent, and leaves nothing of what it knew."""
 START = "service dmm-agent start"
 AT_ONCE = 4
-CONCERNED = "localhost,gateways,access_routers,anchors,mobile_nodes"
+CONCERNED = "localhost,underlay,mobile_nodes"
 """Where profiles differ."""
 USUAL_PROFILE = "gateway-query"
 BRIEF_PROFILE = "gateway-query-brief"

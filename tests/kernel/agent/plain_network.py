@@ -164,9 +164,12 @@ def _carries(sender: socket.socket, receiver: socket.socket, octets: bytes) -> b
 @contextmanager
 def captured(host: str, link: str, file: Path) -> Iterator[None]:
     """Capture a link for as long as the block runs."""
-    command = ["ip", "netns", "exec", PREFIX + host, "tcpdump", "-U", "-i", link, "-w", str(file)]
+    # Not immediately, it would have packets of the last second still to read when it is stopped.
+    tcpdump = ["tcpdump", "-U", "--immediate-mode", "-i", link, "-w", str(file)]
+    command = ["ip", "netns", "exec", PREFIX + host, *tcpdump]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as dump:
-        assert until(file.exists), "tcpdump does not start"
+        # It writes the header as soon as its socket and filter stand.
+        assert until(lambda: file.exists() and file.stat().st_size > 0), "tcpdump does not start"
         try:
             yield
         finally:
