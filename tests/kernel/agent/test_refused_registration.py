@@ -21,12 +21,12 @@ from tests.kernel.agent.plain_network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.kernel.agent.lab import Lab
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 BINDING = f"{HOME}/128"
 
 
@@ -62,6 +62,21 @@ def session(client: Client) -> Iterator[Session]:
     opened.close()
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[[type[HomeAgent]], HomeAgent]]:
+    """Starts a home agent of the node's home network."""
+    running: list[HomeAgent] = []
+
+    def start(kind: type[HomeAgent]) -> HomeAgent:
+        running.append(kind("gw1", tmp_path))
+        running[-1].start()
+        return running[-1]
+
+    yield start
+    for agent in running:
+        agent.kill()
+
+
 def error_of(opened: socket.socket) -> int:
     """What a socket comes to say; it waits for what never comes meanwhile."""
     opened.settimeout(DEADLINE_S)
@@ -75,10 +90,9 @@ def error_of(opened: socket.socket) -> int:
 
 
 def test_a_session_sees_that_its_address_is_refused(
-    lab: Lab, client: Client, session: Session, tmp_path: Path
+    lab: Lab, client: Client, session: Session, run: Callable[[type[HomeAgent]], HomeAgent]
 ) -> None:
-    home_agent = Estranged("gw1", tmp_path)
-    home_agent.start()
+    run(Estranged)
     with inside("mn"):
         udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     udp.bind((str(HOME), 0))
@@ -95,14 +109,12 @@ def test_a_session_sees_that_its_address_is_refused(
         assert HOME not in lab.addresses()
         assert AWAY in lab.addresses()
         assert other.send(b"goes on") == len(b"goes on")
-    home_agent.kill()
 
 
 def test_a_session_sees_that_nobody_answers_for_its_address(
-    lab: Lab, client: Client, session: Session, tmp_path: Path
+    lab: Lab, client: Client, session: Session, run: Callable[[type[HomeAgent]], HomeAgent]
 ) -> None:
-    home_agent = HomeAgent("gw1", tmp_path)
-    home_agent.start()
+    home_agent = run(HomeAgent)
     move(lab, 3, AWAY)
     bound = until(lambda: [r["hnp"] for r in client.ask("bindings")] == [BINDING], DEADLINE_S)
     assert bound
