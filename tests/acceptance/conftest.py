@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
-from labs import KINDS, Lab
+from labs import KINDS, NAMES, Lab, name_of
 from tests.playing import ROOT
 
+from dmm_testbed.machines.lab import down
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.topology import load_topology
 from dmm_testbed.vagrant.box import machine_box
@@ -54,6 +55,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=turn)
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take away what an interruption left: processes that share tests are ended in their midst."""
+    shared = config.getoption("numprocesses", None) is not None
+    if shared and os.geteuid() == 0 and not config.getoption("--keep-lab"):
+        for name in NAMES:
+            down(name_of(name))
+
+
 @pytest.fixture(autouse=True)
 def fast_enough(request: pytest.FixtureRequest) -> None:
     """Skips what takes many minutes more on VMs, unless hardware runs them."""
@@ -72,7 +81,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     kind = option("--machines")
     if kind == "namespace" and os.geteuid() != 0:
         pytest.fail("the tests make machines: run them as root, for example with sudo")
-    wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:11]}-test", kind, option("--lab-topology"))
+    wanted = Lab(name_of("test"), kind, option("--lab-topology"))
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
@@ -98,7 +107,7 @@ def five_networks(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab of five networks, with a node that mobility is declined to."""
     if request.config.getoption("--machines") != "namespace":
         pytest.skip("the topology five-networks has 14 machines, more than there is memory for")
-    wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-five", "namespace", "five-networks")
+    wanted = Lab(name_of("five"), "namespace", "five-networks")
     try:
         wanted.make(print)
         yield wanted

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dmm_testbed.results import Results
 
 KINDS = ("namespace", "vagrant")
+NAMES = ("test", "five", "many", "flat", "host")
+"""What the labs of these tests are called, after the user's own."""
 VAGRANT = ROOT / "vagrant"
 VAGRANT_UP_WITHIN_S = 2400.0
 VAGRANT_DESTROY_WITHIN_S = 300.0
@@ -51,6 +53,11 @@ CONCERNED = "localhost,underlay,mobile_nodes"
 USUAL_PROFILE = "gateway-query"
 BRIEF_PROFILE = "gateway-query-brief"
 """The same with lifetimes of seconds."""
+
+
+def name_of(lab: str) -> str:
+    """The whole name of one of our labs, apart from those that the user may have."""
+    return f"{os.environ.get('LAB', 'dmm')[:11]}-{lab}"
 
 
 @dataclass

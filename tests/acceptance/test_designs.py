@@ -6,12 +6,11 @@ sides. They are kept in build/report/designs, where `index.html` shows them besi
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from labs import Lab
+from labs import Lab, name_of
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
@@ -50,7 +49,7 @@ def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab with somebody to talk to in every network."""
     if request.config.getoption("--machines") != "namespace":
         pytest.skip("the topology designs has 16 machines, more than there is memory for as VMs")
-    wanted = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-many", "namespace", "designs")
+    wanted = Lab(name_of("many"), "namespace", "designs")
     try:
         wanted.make(print)
         yield wanted

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
-from labs import Lab
+from labs import Lab, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,7 @@ def flat(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three flattened networks."""
     if request.config.getoption("--machines") != "namespace":
         pytest.skip("a lab of its own, which takes six more VMs")
-    lab = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-flat", "namespace", "flat", "flat-query")
+    lab = Lab(name_of("flat"), "namespace", "flat", "flat-query")
     try:
         lab.make(print)
         yield lab

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
-from labs import Lab
+from labs import Lab, name_of
 from looks import bindings, table, tunnels
 from tests.playing import ROOT
 
@@ -41,7 +40,7 @@ def plain(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Two networks that nodes move between, a router among them; a correspondent in a third."""
     if request.config.getoption("--machines") != "namespace":
         pytest.skip("a lab of its own, which takes ten more VMs")
-    lab = Lab(f"{os.environ.get('LAB', 'dmm')[:9]}-host", "namespace", TOPOLOGY, PROFILE)
+    lab = Lab(name_of("host"), "namespace", TOPOLOGY, PROFILE)
     try:
         lab.make(print)
         yield lab
