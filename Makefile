@@ -109,8 +109,9 @@ lint: setup ## style and types
 unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto
 
-acceptance: setup ## tests on machines of their own labs, two labs at a time
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope tests/kernel tests/machines tests/acceptance
+acceptance: setup ## tests on kernels and machines of their own; at last on labs, two at a time
+	$(PYTHON) -m pytest tests/kernel tests/machines
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope tests/acceptance
 
 test-vm: ## the same on eight VMs made by Vagrant, and what only VMs can do; then test-metal
 	$(MAKE) MACHINES=vagrant setup box
