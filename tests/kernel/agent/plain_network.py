@@ -107,9 +107,11 @@ def advertise(n: int) -> None:
 def move(lab: Lab, n: int, address: IPv6Address) -> None:
     """Attach at an access router, and wait for the address that its prefix gives."""
     lab.attach(f"ar{n}")
-    advertise(n)
-    there = until(lambda: lab.addresses().get(address, False) and _is_usable(address))
-    assert there, f"{address} is not preferred"
+    for _ in range(10):  # the first advertisement may come before the node can hear it
+        advertise(n)
+        if until(lambda: lab.addresses().get(address, False) and _is_usable(address), 2.0):
+            return
+    raise AssertionError(f"{address} is not preferred")
 
 
 def _is_usable(address: IPv6Address) -> bool:

@@ -52,8 +52,8 @@ def parameter_problems() -> int:
 def test_an_access_router_hears_what_a_node_on_its_link_says_and_knows_that_it_is_there(
     lab: Lab, ar1: AgentProcess
 ) -> None:
-    lab.attach("ar1")
     before = ar1.count("inputs", "Attached")
+    lab.attach("ar1")
 
     report(HNP1)
 
