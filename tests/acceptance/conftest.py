@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
-from labs import KINDS, NAMES, Lab, name_of
+from labs import KINDS, NAMES, Lab, lab_of_its_own, name_of
 from tests.playing import ROOT
 
 from dmm_testbed.machines.lab import down
@@ -105,14 +105,10 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def five_networks(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab of five networks, with a node that mobility is declined to."""
-    if request.config.getoption("--machines") != "namespace":
-        pytest.skip("the topology five-networks has 14 machines, more than there is memory for")
-    wanted = Lab(name_of("five"), "namespace", "five-networks")
-    try:
-        wanted.make(print)
-        yield wanted
-    finally:
-        wanted.destroy(print)
+    machines = request.config.getoption("--machines")
+    too_many = "the topology five-networks has 14 machines, more than there is memory for"
+    with lab_of_its_own(machines, too_many, "five", "five-networks") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

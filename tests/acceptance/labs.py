@@ -6,11 +6,13 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.playing import ROOT, play
 
 from dmm_testbed.machines.reach import reach
@@ -23,7 +25,7 @@ from dmm_testbed.topology.plain import plain_machine
 from dmm_testbed.topology.profile import load_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.playing import Played
 
@@ -58,6 +60,29 @@ BRIEF_PROFILE = "gateway-query-brief"
 def name_of(lab: str) -> str:
     """The whole name of one of our labs, apart from those that the user may have."""
     return f"{os.environ.get('LAB', 'dmm')[:11]}-{lab}"
+
+
+@contextmanager
+def lab_of_its_own(
+    machines: str, too_many: str, name: str, topology: str, profile: str = ""
+) -> Iterator[Lab]:
+    """A lab of namespace machines for as long as the block runs.
+
+    Args:
+        machines: what the machines of the tests are; of no other kind are there more than one lab.
+        too_many: why that is so, for those that are skipped.
+        name: one of NAMES.
+        topology: name of its topology.
+        profile: what it is made with; the usual one if left out.
+    """
+    if machines != "namespace":
+        pytest.skip(too_many)
+    made = Lab(name_of(name), "namespace", topology, profile or USUAL_PROFILE)
+    try:
+        made.make(print)
+        yield made
+    finally:
+        made.destroy(print)
 
 
 @dataclass

@@ -10,13 +10,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from labs import Lab, name_of
+from labs import lab_of_its_own
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from labs import Lab
 
     from dmm_testbed.results import ChartMessage, DirectionPath, Results, Step
 
@@ -47,14 +49,10 @@ REPORT = ROOT / "build" / "report" / "designs"
 @pytest.fixture(scope="session")
 def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab with somebody to talk to in every network."""
-    if request.config.getoption("--machines") != "namespace":
-        pytest.skip("the topology designs has 16 machines, more than there is memory for as VMs")
-    wanted = Lab(name_of("many"), "namespace", "designs")
-    try:
-        wanted.make(print)
-        yield wanted
-    finally:
-        wanted.destroy(print)
+    machines = request.config.getoption("--machines")
+    too_many = "the topology designs has 16 machines, more than there is memory for as VMs"
+    with lab_of_its_own(machines, too_many, "many", "designs") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

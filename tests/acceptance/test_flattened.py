@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from labs import Lab, name_of
+from labs import lab_of_its_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from labs import Lab
 
     from dmm_testbed.results import Results
 
@@ -16,14 +18,10 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def flat(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three flattened networks."""
-    if request.config.getoption("--machines") != "namespace":
-        pytest.skip("a lab of its own, which takes six more VMs")
-    lab = Lab(name_of("flat"), "namespace", "flat", "flat-query")
-    try:
-        lab.make(print)
-        yield lab
-    finally:
-        lab.destroy(print)
+    machines = request.config.getoption("--machines")
+    too_many = "a lab of its own, which takes six more VMs"
+    with lab_of_its_own(machines, too_many, "flat", "flat", "flat-query") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

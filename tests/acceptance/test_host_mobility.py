@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
-from labs import Lab, name_of
+from labs import lab_of_its_own
 from looks import bindings, table, tunnels
 from tests.playing import ROOT
 
@@ -19,6 +19,7 @@ from dmm_testbed.topology.model import Role
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from labs import Lab
     from testinfra.host import Host
 
     from dmm_testbed.topology import Machine
@@ -38,14 +39,10 @@ print(socket.create_connection(("{to}", 8642), timeout=5).getsockname()[0])
 @pytest.fixture(scope="module")
 def plain(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Two networks that nodes move between, a router among them; a correspondent in a third."""
-    if request.config.getoption("--machines") != "namespace":
-        pytest.skip("a lab of its own, which takes ten more VMs")
-    lab = Lab(name_of("host"), "namespace", TOPOLOGY, PROFILE)
-    try:
-        lab.make(print)
-        yield lab
-    finally:
-        lab.destroy(print)
+    machines = request.config.getoption("--machines")
+    too_many = "a lab of its own, which takes ten more VMs"
+    with lab_of_its_own(machines, too_many, "host", TOPOLOGY, PROFILE) as made:
+        yield made
 
 
 class Play:
@@ -106,6 +103,15 @@ class Play:
             "the sessions go on",
             WITHIN_S,
         )
+
+    def ends_well_at_home(self) -> None:
+        """Come home, where nobody need know any more, and end the sessions, which were intact."""
+        self.move(self.home)
+        self.until(lambda: is_registered(self, None), "de-registered at home", WITHIN_S)
+        self.goes_on()
+        report = self.end()
+        assert report["intact"], report
+        assert report["error"] is None, report
 
     def _arrived(self) -> list[int]:
         return [self._report("tcp")["received_bytes"], self._report("udp")["received"]]
@@ -207,12 +213,7 @@ def test_a_session_survives_away_within_and_home_and_leaves_nothing(stage: Play)
     for router in (stage.away, stage.within, stage.away):
         stage.move_and_register(router)
         stage.goes_on()
-    stage.move(stage.home)
-    stage.until(lambda: is_registered(stage, None), "de-registered at home", WITHIN_S)
-    stage.goes_on()
-    report = stage.end()
-    assert report["intact"], report
-    assert report["error"] is None, report
+    stage.ends_well_at_home()
     assert table(stage.lab, stage.cast.mobile_node, "routes") == []
     assert table(stage.lab, stage.home_agent, "routes") == []
 
@@ -265,12 +266,7 @@ def test_a_host_behind_a_mobile_router_keeps_its_sessions_and_its_address(
         here = addresses_of(behind.node, "radio0")
         into = tunnels(behind.lab, behind.home_agent)[str(behind.prefix)]
         assert IPv6Address(into) in here, "its whole network goes there"
-    behind.move(behind.home)
-    behind.until(lambda: is_registered(behind, None), "de-registered at home", WITHIN_S)
-    behind.goes_on()
-    report = behind.end()
-    assert report["intact"], report
-    assert report["error"] is None, report
+    behind.ends_well_at_home()
     assert behind.inside() == [address]
     for host in (behind.router, behind.home_agent):
         assert table(behind.lab, host, "routes") == []

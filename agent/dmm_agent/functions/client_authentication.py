@@ -10,7 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Effect, Record
-from dmm_agent.wire import BindingStatus, MessageIdentifier, authenticated, is_authentic
+from dmm_agent.wire import (
+    NTP_FRACTION,
+    BindingStatus,
+    MessageIdentifier,
+    authenticated,
+    is_authentic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +26,6 @@ if TYPE_CHECKING:
     from dmm_agent.functions.binding_update_list import Registration
     from dmm_agent.functions.events import Received
     from dmm_agent.wire import BindingAcknowledgement, BindingUpdate
-
-_FRACTION = (1 << 32) - 1
 
 
 class ClientAuthentication:
@@ -62,7 +66,7 @@ class ClientAuthentication:
             return False
         differs = time.ntp ^ registration.stamp
         if answer.status == BindingStatus.MIPV6_ID_MISMATCH:
-            differs &= _FRACTION
+            differs &= NTP_FRACTION
         ends = registration.source, registration.home
         return not differs and is_authentic(event.octets, association.octets, *ends)
 
@@ -76,7 +80,7 @@ class ClientAuthentication:
         time = answer.first(MessageIdentifier)
         if time is None:
             return
-        shown_s = MessageIdentifier(time.ntp & ~_FRACTION).seconds
+        shown_s = MessageIdentifier(time.ntp & ~NTP_FRACTION).seconds
         before = self._ahead_s.get(registration.agent, 0.0)
         earliest, latest = shown_s - now, shown_s + 1.0 - registration.sent_at
         after = min(max(before, earliest), latest)

@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Send
+from dmm_agent.functions.prefix import interface_identifier
 from dmm_agent.functions.proxy_messages import node_of
 from dmm_agent.wire import (
     AlternateCareOfAddress,
@@ -148,10 +149,7 @@ def refusal(context: Context, bindings: BindingTable, update: HomeUpdate) -> Bin
 
 def has_identifier(address: IPv6Address, link_layer: str) -> bool:
     """Whether an address ends in the modified EUI-64 of a MAC address (RFC 4291, appendix A)."""
-    octets = bytearray.fromhex(link_layer.replace(":", ""))
-    octets[0] ^= 0x02
-    identifier = octets[:3] + b"\xff\xfe" + octets[3:]
-    return int(address) & _LOWER_HALF == int.from_bytes(identifier, "big")
+    return int(address) & _LOWER_HALF == interface_identifier(link_layer)
 
 
 def _is_care_of_address(update: HomeUpdate, bindings: BindingTable) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from dmm_agent.functions.effects import Effect, Forget, Record, Remember, Send
 from dmm_agent.wire import (
+    NTP_FRACTION,
     BindingAcknowledgement,
     BindingStatus,
     MessageIdentifier,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CLOSE_ENOUGH_S = 7.0
 """How far a node's time may be from ours (RFC 4285, 5.1 and 6)."""
-_FRACTION = (1 << 32) - 1
 
 
 class HomeAuthentication:
@@ -124,8 +124,8 @@ class HomeAuthentication:
         time = update.message.first(MessageIdentifier)
         if time is not None:
             if answer.status == BindingStatus.MIPV6_ID_MISMATCH:
-                ours = MessageIdentifier.at(now).ntp & ~_FRACTION
-                time = MessageIdentifier(ours | time.ntp & _FRACTION)
+                ours = MessageIdentifier.at(now).ntp & ~NTP_FRACTION
+                time = MessageIdentifier(ours | time.ntp & NTP_FRACTION)
             answer = replace(answer, options=(*answer.options, time))
         key, spi = association.octets, association.spi
         return authenticated(answer, key, spi, update.source, update.home)

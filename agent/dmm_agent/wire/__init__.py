@@ -68,6 +68,7 @@ from dmm_agent.wire.mip6 import (
     round_lifetime,
 )
 from dmm_agent.wire.mip6_options import (
+    NTP_FRACTION,
     AlternateCareOfAddress,
     AuthenticationSubtype,
     BindingAuthorizationData,
@@ -125,6 +126,7 @@ __all__ = [
     "KEY_OCTETS",
     "LARGEST_OCTETS",
     "NEXT_HEADER",
+    "NTP_FRACTION",
     "ROUTING",
     "AccessTechnology",
     "AccessTechnologyType",

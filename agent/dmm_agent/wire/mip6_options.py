@@ -154,6 +154,10 @@ class MobilityMessageAuthentication(Option):
     )
 
 
+NTP_FRACTION = (1 << 32) - 1
+"""The bits of an NTP time that are less than a second."""
+
+
 @mobility_option
 @dataclass(frozen=True, slots=True)
 class MessageIdentifier(Option):

@@ -119,14 +119,6 @@ def fixed_node_name(router: str, number: int) -> str:
     return f"{router}-{number}"
 
 
-def interface_identifier(mac: str) -> int:
-    """What a host makes of its link-layer address (RFC 4291, appendix A: modified EUI-64)."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    return int.from_bytes(
-        bytes((octets[0] ^ 0x02,)) + octets[1:3] + b"\xff\xfe" + octets[3:], "big"
-    )
-
-
 def mobile_node_id(name: str) -> str:
     """Network access identifier of a mobile node (RFC 4283, RFC 7542)."""
     return f"{name}@dmm.example"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dmm_agent.config import Flow
+from dmm_agent.functions.prefix import interface_identifier
 from dmm_testbed.topology import addresses
 from dmm_testbed.topology.mobiles import PlannedMobileNode, planned_mobile_nodes
 from dmm_testbed.topology.model import (
@@ -342,7 +343,7 @@ def _mobile_node(
 ) -> Machine:
     network = networks[node.network]
     mac = addresses.mobile_node_mac(network.number, node.running)
-    identifier = addresses.interface_identifier(mac)
+    identifier = interface_identifier(mac)
     (home,) = (link.subnet for link in links if link.ends == (node.attach, node.name))
     mobile = MobileNode(
         addresses.mobile_node_id(node.name),
