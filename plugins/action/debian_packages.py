@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from dmm_testbed.machines import MachineError, interrupt, packages
+from dmm_testbed.machines.program_action import ProgramAction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _display = Display()
 
@@ -19,25 +22,23 @@ def say(words: str) -> None:
         _display.display(words)
 
 
-class ActionModule(ActionBase):
-    """Fetches the packages on the controller, once for all hosts, then runs the module."""
+class ActionModule(ProgramAction):
+    """Fetches the packages once for all hosts; each then installs what it lacks."""
 
-    _supports_check_mode = True
-
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    def run_program(
+        self, arguments: Mapping[str, Any], task_vars: Mapping[str, Any], **unchecked: Any
     ) -> dict[str, Any]:
         """Do it; returns Ansible's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        if not self._task.check_mode:
-            try:
-                # One archive for all hosts, whatever each of them lacks.
-                archive = packages.archive(packages.HOST, say)
-            except (MachineError, OSError) as error:
-                raise AnsibleActionFail(str(error)) from None
-            place = self._connection._shell.join_path(self._make_tmp_path(), archive.name)
-            arguments["archive"] = self._transfer_file(str(archive), place)
-        done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result | done
+        if self._task.check_mode:
+            return super().run_program(arguments, task_vars, **unchecked)
+        try:
+            # One archive for all hosts, whatever each of them lacks.
+            archive = packages.archive(packages.HOST, say)
+        except (MachineError, OSError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        place = self._connection._shell.join_path(self._make_tmp_path(), archive.name)
+        sent = self._transfer_file(str(archive), place)
+        try:
+            return super().run_program(arguments, task_vars, archive=sent)
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)

@@ -1,7 +1,6 @@
-"""Reads the trees that `machine_files` shall copy; the module then writes all files at once.
+"""Reads the trees that `machine_files` shall copy; its program then writes all files at once.
 
-Where `machine_facts` has found all files as they should be, the module is not run: on an emulated
-machine a task costs three seconds of a processor.
+Where `machine_facts` has found all files as they should be, the machine is not asked again.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
+
+from dmm_testbed.machines.program_action import ProgramAction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,27 +22,23 @@ MAX_TREE_BYTES = 4 << 20
 """All files go to the machine in one message; what is larger belongs in an archive."""
 
 
-class ActionModule(ActionBase):
-    """Turns each tree into files with content, then runs the module."""
+class ActionModule(ProgramAction):
+    """Turns each tree into files with content, then has the machine run the program."""
 
-    _supports_check_mode = True
-
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    def run_program(
+        self, arguments: Mapping[str, Any], task_vars: Mapping[str, Any], **unchecked: Any
     ) -> dict[str, Any]:
         """Do it; returns Ansible's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = dict(arguments)
         files = list(arguments.get("files") or [])
         for tree in arguments.pop("trees", None) or []:
             source = Path(self._find_needle("files", tree["src"]))
             files += read_tree(source, tree["dest"])
-        found = ((task_vars or {}).get("ansible_facts") or {}).get("dmm_files") or {}
+        found = (task_vars.get("ansible_facts") or {}).get("dmm_files") or {}
         if all_right(files, arguments.get("absent") or [], found):
-            return result | {"changed": False, "changed_paths": [], "diff": []}
+            return {"changed": False, "changed_paths": [], "diff": []}
         arguments |= {"files": files, "record": RECORD}
-        done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        return result | done
+        return super().run_program(arguments, task_vars, **unchecked)
 
 
 def all_right(

@@ -1,15 +1,6 @@
-#!/usr/bin/python3
-"""Ansible module: several files of a machine in one task."""
+"""Documentation of `machine_files`; `plugins/programs` has what runs on the machine."""
 
 from __future__ import annotations
-
-import os
-import tempfile
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dmm_files import remember, with_block
 
 DOCUMENTATION = r"""
 module: machine_files
@@ -108,91 +99,3 @@ changed_paths:
   type: list
   elements: str
 """
-
-ARGUMENTS: dict[str, Any] = {
-    "files": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "path": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
-            "mode": {"type": "str", "default": "0644"},
-            "owner": {"type": "str", "default": "root"},
-            "group": {"type": "str", "default": "root"},
-            "block": {"type": "bool", "default": False},
-            "validate": {"type": "str"},
-        },
-    },
-    "absent": {"type": "list", "elements": "path", "default": []},
-    "record": {"type": "path"},
-}
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(ARGUMENTS, supports_check_mode=True)
-    diffs: list[dict[str, str]] = []
-    if module.params["record"] and not module.check_mode:
-        kinds = {f["path"]: "block" if f["block"] else "file" for f in module.params["files"]}
-        remember(Path(module.params["record"]), kinds)
-    changed = [file["path"] for file in module.params["files"] if present(module, file, diffs)]
-    changed += [path for path in module.params["absent"] if absent(module, path, diffs)]
-    module.exit_json(changed=bool(changed), changed_paths=changed, diff=diffs)
-
-
-def present(module: AnsibleModule, file: dict[str, Any], diffs: list[dict[str, str]]) -> bool:
-    """Make a file be as wanted; says whether it was not."""
-    path = Path(file["path"])
-    found = path.read_bytes() if path.is_file() else None
-    wanted: bytes = file["content"].encode(errors="surrogateescape")
-    if file["block"]:
-        wanted = with_block(found or b"", wanted)
-    if found != wanted:
-        diffs.append(
-            {
-                "before_header": str(path),
-                "after_header": str(path),
-                "before": "" if found is None else found.decode(errors="replace"),
-                "after": wanted.decode(errors="replace"),
-            }
-        )
-        if module.check_mode:
-            return True
-        write(module, path, wanted, file["validate"])
-    if file["block"] and found is not None:
-        return found != wanted
-    attributes = module.load_file_common_arguments(file)
-    altered = module.set_fs_attributes_if_different(attributes, changed=False)
-    return bool(altered) or found != wanted
-
-
-def write(module: AnsibleModule, path: Path, content: bytes, validate: str | None) -> None:
-    """Replace a file at once: whoever reads it meanwhile gets the old or the new one."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    if validate:
-        status, output, errors = module.run_command(validate.replace("%s", draft))
-        if status:
-            told = (output + errors).replace(draft, str(path)).strip()
-            module.fail_json(msg=f"{path}: refused by `{validate}`: {told}")
-    module.atomic_move(draft, str(path))
-
-
-def absent(module: AnsibleModule, path: str, diffs: list[dict[str, str]]) -> bool:
-    """Make a file not be there; says whether it was."""
-    file = Path(path)
-    if not file.exists() and not file.is_symlink():
-        return False
-    diffs.append(
-        {"before_header": path, "after_header": path, "before": "present\n", "after": "absent\n"}
-    )
-    if not module.check_mode:
-        file.unlink()
-    return True
-
-
-if __name__ == "__main__":
-    main()

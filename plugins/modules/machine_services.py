@@ -1,12 +1,6 @@
-#!/usr/bin/python3
-"""Ansible module: several services of a machine in one task."""
+"""Documentation of `machine_services`; `plugins/programs` has what runs on the machine."""
 
 from __future__ import annotations
-
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dmm_services import ServiceError, service_manager
 
 DOCUMENTATION = r"""
 module: machine_services
@@ -58,45 +52,3 @@ changed_services:
   type: list
   elements: str
 """
-
-LISTS = ("running", "stopped", "restarted", "reloaded")
-
-
-def main() -> None:
-    """Run the module."""
-    listed = {"type": "list", "elements": "str", "default": []}
-    module = AnsibleModule(
-        {**dict.fromkeys(LISTS, listed), "reload_units": {"type": "bool", "default": False}},
-        supports_check_mode=True,
-    )
-    wanted = module.params
-    manager = service_manager(module)
-    names = list(dict.fromkeys(name for kind in LISTS for name in wanted[kind]))
-    found = manager.states(names)
-    enable = [name for name in wanted["running"] if not found[name]["enabled"]]
-    disable = [name for name in wanted["stopped"] if found[name]["enabled"]]
-    actions = [(verb, name) for name in names if (verb := action(name, wanted, found[name]))]
-    if not module.check_mode:
-        try:
-            manager.enable(disable, enabled=False, reload_units=False)
-            manager.enable(enable, enabled=True, reload_units=wanted["reload_units"])
-            for verb, name in actions:
-                manager.act(verb, name)
-        except ServiceError as error:
-            module.fail_json(msg=str(error))
-    touched = {*enable, *disable, *(name for _, name in actions)}
-    module.exit_json(changed=bool(touched), changed_services=[n for n in names if n in touched])
-
-
-def action(name: str, wanted: dict[str, Any], found: dict[str, bool]) -> str | None:
-    """What has to be done to a service so that it is as wanted now."""
-    if not found["running"]:
-        return "start" if name in wanted["running"] else None
-    for kind, verb in (("stopped", "stop"), ("restarted", "restart"), ("reloaded", "reload")):
-        if name in wanted[kind]:
-            return verb
-    return None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,6 @@
-#!/usr/bin/python3
-"""Ansible module: wait until the kernel has routes to some prefixes."""
+"""Documentation of `wait_for_routes`; `plugins/programs` has what runs on the machine."""
 
 from __future__ import annotations
-
-import time
-from ipaddress import IPv6Address, IPv6Network
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 module: wait_for_routes
@@ -41,39 +34,3 @@ waited_s:
   returned: always
   type: float
 """
-PERIOD_S = 0.1
-
-
-def main() -> None:
-    """Run the module."""
-    module = AnsibleModule(
-        {
-            "prefixes": {"type": "list", "elements": "str", "required": True},
-            "within_s": {"type": "float", "default": 60.0},
-        },
-        supports_check_mode=True,
-    )
-    wanted = {IPv6Network(prefix) for prefix in module.params["prefixes"]}
-    begin = time.monotonic()
-    while missing := wanted - routes():
-        waited = time.monotonic() - begin
-        if waited > module.params["within_s"]:
-            names = ", ".join(str(prefix) for prefix in sorted(missing))
-            module.fail_json(
-                msg=f"no route to {names} after {waited:.0f} s: look at `birdc show ospf neighbors`"
-            )
-        time.sleep(PERIOD_S)
-    module.exit_json(changed=False, waited_s=round(time.monotonic() - begin, 3))
-
-
-def routes() -> set[IPv6Network]:
-    """Destinations of all IPv6 routes of this network namespace, the machine's own included."""
-    found = set()
-    for line in Path("/proc/self/net/ipv6_route").read_text(encoding="ascii").splitlines():
-        destination, length = line.split()[:2]
-        found.add(IPv6Network((IPv6Address(int(destination, 16)), int(length, 16))))
-    return found
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,8 @@
-"""Our Ansible modules, run the way Ansible runs them."""
+"""Our Ansible modules: their programs, run the way they are run on machines."""
 
 from __future__ import annotations
 
+import ast
 import getpass
 import grp
 import json
@@ -12,34 +13,83 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from tests.loading import load
+
+from dmm_testbed.machines.errors import MachineError
+from dmm_testbed.machines.program import COMMAND, PROGRAMS, answer, sent, sources
+from dmm_testbed.machines.program_action import argument_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[3]
-MODULES = ROOT / "plugins" / "modules"
-MODULE_UTILS = ROOT / "plugins" / "module_utils"
 OWN = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
 def run(module: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
-    """Run a module; gives its result."""
-    given = {"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}
-    source = f"""
-import sys, runpy
-import ansible.module_utils
-ansible.module_utils.__path__.append({str(MODULE_UTILS)!r})
-from ansible.module_utils import basic
-from ansible.module_utils.testing import patch_module_args
-with patch_module_args({given["ANSIBLE_MODULE_ARGS"]!r}):
-    runpy.run_path({str(MODULES / f"{module}.py")!r}, run_name="__main__")
-"""
+    """Run a module's program as on a machine; gives its result."""
+    checked = ArgumentSpecValidator(argument_spec(module)).validate(arguments)
+    assert checked.error_messages == []
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, check=False
+        ["sh", "-c", COMMAND],
+        input=sent(module, checked.validated_parameters, check),
+        capture_output=True,
+        check=False,
     )
-    found: dict[str, Any] = json.loads(done.stdout or done.stderr)
-    return found
+    return answer(module, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class TestPrograms:
+    def test_what_a_machine_prints_before_the_result_is_left_out(self) -> None:
+        assert answer("p", 0, 'Welcome\n{"changed": false}\n', "") == {"changed": False}
+
+    @pytest.mark.parametrize(
+        ("status", "output", "errors", "told"),
+        [
+            (1, "", "Traceback\nOSError: disk full", "Traceback\nOSError: disk full"),
+            (127, "", "/usr/bin/python3: not found", "/usr/bin/python3: not found"),
+            (0, "Welcome", "", "Welcome"),
+            (137, "", "", "exit status 137"),
+        ],
+    )
+    def test_the_last_words_of_one_that_ended_otherwise_are_told(
+        self, status: int, output: str, errors: str, told: str
+    ) -> None:
+        with pytest.raises(MachineError) as raised:
+            answer("machine_files", status, output, errors)
+        assert str(raised.value) == f"machine_files.py ended unexpectedly on the machine: {told}"
+
+    @pytest.mark.parametrize("program", sorted(path.stem for path in PROGRAMS.glob("[!d]*.py")))
+    def test_each_needs_the_standard_library_alone(self, program: str) -> None:
+        for source in sources(program).values():
+            names = {
+                name.partition(".")[0]
+                for node in ast.walk(ast.parse(source))
+                for name in imported_by(node)
+            }
+            assert names <= sys.stdlib_module_names | {*sources(program)}
+
+    def test_arguments_are_checked_by_the_documentation(self) -> None:
+        validator = ArgumentSpecValidator(argument_spec("machine_files"))
+        wrong = validator.validate({"files": [{"path": "/etc/one"}]})
+        assert wrong.error_messages == ["missing required arguments: content found in files"]
+        right = validator.validate({"files": [{"path": "/etc/one", "content": 1}]})
+        assert right.validated_parameters["files"][0] == {
+            "path": "/etc/one",
+            "content": "1",
+            "mode": "0644",
+            "owner": "root",
+            "group": "root",
+            "block": False,
+            "validate": None,
+        }
+
+
+def imported_by(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 class TestMachineFiles:
@@ -77,6 +127,19 @@ class TestMachineFiles:
         assert done["failed"]
         assert done["msg"].startswith(f"{target}: refused by `ls --no-such %s`: ")
         assert not target.exists()
+
+    def test_no_draft_is_left_beside_a_file(self, tmp_path: Path) -> None:
+        refused = {"path": str(tmp_path / "one"), "content": "x", "validate": "false %s", **OWN}
+        run("machine_files", files=[refused])
+        run("machine_files", files=[{"path": str(tmp_path / "two"), "content": "x", **OWN}])
+        assert [path.name for path in tmp_path.iterdir()] == ["two"]
+
+    def test_an_owner_that_the_machine_does_not_know_is_told(self, tmp_path: Path) -> None:
+        files = [{"path": str(tmp_path / "one"), "content": "x", "owner": "nobody-at-all"}]
+        done = run("machine_files", files=files)
+        assert done["failed"]
+        assert done["msg"].startswith(f"{tmp_path / 'one'}: ")
+        assert "nobody-at-all" in done["msg"]
 
     def test_files_that_shall_not_be_there_go(self, tmp_path: Path) -> None:
         (tmp_path / "one").write_text("x")
@@ -135,7 +198,7 @@ class TestBlocks:
         hosts = tmp_path / "hosts"
         hosts.write_text(self.OWNERS)
         self.block(hosts, "2001:db8::1 gw\n")
-        load(MODULE_UTILS / "dmm_files.py").restore(hosts, "block")
+        load(PROGRAMS / "dmm_files.py").restore(hosts, "block")
         assert hosts.read_text() == self.OWNERS
 
 
@@ -155,7 +218,7 @@ class TestRecord:
         assert conf.read_text() == "ours\n"
         kept = tmp_path / "bird.conf.before-dmm"
         assert kept.read_text() == "theirs\n"
-        load(MODULE_UTILS / "dmm_files.py").restore(conf, "file")
+        load(PROGRAMS / "dmm_files.py").restore(conf, "file")
         assert conf.read_text() == "theirs\n"
         assert conf.stat().st_mode & 0o777 == 0o600
         assert not kept.exists()
@@ -164,7 +227,7 @@ class TestRecord:
         conf = tmp_path / "dmm" / "agent.yml"
         self.write(tmp_path, conf)
         assert json.loads((tmp_path / "files.json").read_text()) == {str(conf): "file"}
-        load(MODULE_UTILS / "dmm_files.py").restore(conf, "file")
+        load(PROGRAMS / "dmm_files.py").restore(conf, "file")
         assert not conf.parent.exists()
         assert tmp_path.exists()
 
@@ -257,7 +320,7 @@ class TestFilesThatAreRight:
 class TestWaitForRoutes:
     def test_routes_that_are_there_need_no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         line = "20010db8000100000000000000000001 80 " + "0" * 32 + " 00 gateway 00000000 eth0\n"
-        module = load(MODULES / "wait_for_routes.py")
+        module = load(PROGRAMS / "wait_for_routes.py")
         monkeypatch.setattr(Path, "read_text", lambda *_, **__: line)
         assert [str(route) for route in module.routes()] == ["2001:db8:1::1/128"]
 

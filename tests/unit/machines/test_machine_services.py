@@ -5,24 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ansible.module_utils
 import pytest
 from tests.loading import load
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-PLUGINS = Path(__file__).parents[3] / "plugins"
+PROGRAMS = Path(__file__).parents[3] / "plugins" / "programs"
 
 
-class FakeModule:
+class FakeMachine:
     """Answers commands from a table, and remembers them."""
 
     def __init__(self, answers: dict[str, tuple[int, str, str]] | None = None) -> None:
         self.answers = answers or {}
         self.commands: list[str] = []
 
-    def run_command(self, command: list[str]) -> tuple[int, str, str]:
+    def __call__(self, command: list[str]) -> tuple[int, str, str]:
         line = " ".join(command)
         self.commands.append(line)
         return next((a for start, a in self.answers.items() if line.startswith(start)), (0, "", ""))
@@ -30,14 +29,13 @@ class FakeModule:
 
 @pytest.fixture
 def services() -> ModuleType:
-    return load(PLUGINS / "module_utils" / "dmm_services.py")
+    return load(PROGRAMS / "dmm_services.py")
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    places = [*ansible.module_utils.__path__, str(PLUGINS / "module_utils")]
-    monkeypatch.setattr(ansible.module_utils, "__path__", places)
-    return load(PLUGINS / "modules" / "machine_services.py")
+def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(PROGRAMS)
+    return load(PROGRAMS / "machine_services.py")
 
 
 @pytest.mark.parametrize(
@@ -55,16 +53,16 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     ],
 )
 def test_a_service_that_has_just_started_needs_no_restart(
-    module: ModuleType, wanted: list[str], runs: bool, verb: str | None
+    program: ModuleType, wanted: list[str], runs: bool, verb: str | None
 ) -> None:
-    lists = {kind: ["bird"] if kind in wanted else [] for kind in module.LISTS}
+    lists = {kind: ["bird"] if kind in wanted else [] for kind in program.LISTS}
 
-    assert module.action("bird", lists, {"running": runs, "enabled": True}) == verb
+    assert program.action("bird", lists, {"running": runs, "enabled": True}) == verb
 
 
 def test_units_are_asked_for_together(services: ModuleType) -> None:
     shown = "ActiveState=active\nUnitFileState=enabled\n\nActiveState=inactive\nUnitFileState=\n"
-    asked = FakeModule({"systemctl show": (0, shown, "")})
+    asked = FakeMachine({"systemctl show": (0, shown, "")})
 
     states = services.Systemd(asked).states(["bird", "none"])
 
@@ -76,7 +74,7 @@ def test_units_are_asked_for_together(services: ModuleType) -> None:
 
 
 def test_units_that_were_written_and_enabled_are_read_once(services: ModuleType) -> None:
-    asked = FakeModule()
+    asked = FakeMachine()
 
     services.Systemd(asked).enable(["one", "two"], enabled=True, reload_units=True)
 
@@ -84,7 +82,7 @@ def test_units_that_were_written_and_enabled_are_read_once(services: ModuleType)
 
 
 def test_nothing_to_enable_and_nothing_written_asks_nothing(services: ModuleType) -> None:
-    asked = FakeModule()
+    asked = FakeMachine()
 
     services.Systemd(asked).enable([], enabled=True, reload_units=False)
 
@@ -98,7 +96,7 @@ def test_of_a_service_that_does_not_start_its_last_words_are_told(services: Modu
     }
 
     with pytest.raises(services.ServiceError) as refused:
-        services.Systemd(FakeModule(answers)).act("start", "bird")
+        services.Systemd(FakeMachine(answers)).act("start", "bird")
 
     assert str(refused.value) == (
         "systemctl start bird: Job for bird.service failed.\nbird.conf:7: syntax error"
@@ -106,7 +104,7 @@ def test_of_a_service_that_does_not_start_its_last_words_are_told(services: Modu
 
 
 def test_a_script_that_is_not_there_does_not_run(services: ModuleType) -> None:
-    asked = FakeModule()
+    asked = FakeMachine()
 
     assert services.Scripts(asked).states(["no-such"]) == {
         "no-such": {"known": False, "running": False, "enabled": False}
@@ -115,7 +113,7 @@ def test_a_script_that_is_not_there_does_not_run(services: ModuleType) -> None:
 
 
 def test_a_script_is_linked_before_it_is_enabled(services: ModuleType) -> None:
-    asked = FakeModule()
+    asked = FakeMachine()
 
     services.Scripts(asked).enable(["bird"], enabled=True, reload_units=False)
 

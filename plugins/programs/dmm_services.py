@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[[list[str]], tuple[int, str, str]]
 
 BOOTED_BY_SYSTEMD = Path("/run/systemd/system")
 """Its presence is the test that systemd itself recommends (sd_booted(3))."""
@@ -14,9 +19,9 @@ class ServiceError(Exception):
     """A service does not obey; its last words are in the text."""
 
 
-def service_manager(module: Any) -> Systemd | Scripts:
-    """What manages this machine's services; `module` is the AnsibleModule that asks."""
-    return Systemd(module) if BOOTED_BY_SYSTEMD.is_dir() else Scripts(module)
+def service_manager(run: Run) -> Systemd | Scripts:
+    """What manages this machine's services; `run` runs a command."""
+    return Systemd(run) if BOOTED_BY_SYSTEMD.is_dir() else Scripts(run)
 
 
 class Systemd:
@@ -24,8 +29,8 @@ class Systemd:
 
     name = "systemd"
 
-    def __init__(self, module: Any) -> None:
-        self._run = module.run_command
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
         """Whether services are `known` here, `running`, and `enabled` to start at boot."""
@@ -79,8 +84,8 @@ class Scripts:
 
     name = "service"
 
-    def __init__(self, module: Any) -> None:
-        self._run = module.run_command
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     def states(self, names: list[str]) -> dict[str, dict[str, bool]]:
         """Whether services are `known` here, `running`, and `enabled` to start at boot."""
