@@ -111,6 +111,32 @@ def test_a_prefix_that_is_not_named_any_more_is_not_forwarded(agent: Agent) -> N
     assert agent.bound().keys() == {str(p) for p in (BINDING, ONE)}
 
 
+def test_a_restarted_home_agent_forwards_for_the_networks_as_before(agent: Agent) -> None:
+    agent.tell(ONE, OTHER)
+    bound = agent.bound()
+    done = agent.restart(after_s=1)
+    assert agent.bound() == bound
+    routes = {install.route for install in all_of(done, Install)}
+    assert {BindingRoute(p, CARE_OF) for p in (BINDING, ONE, OTHER)} <= routes
+    assert {NodeTunnel(p, CARE_OF) for p in (ONE, OTHER)} <= routes
+
+
+def test_after_a_restart_a_move_and_a_return_still_take_the_networks_along(agent: Agent) -> None:
+    agent.tell(ONE, OTHER)
+    agent.restart(after_s=1)
+    assert status(agent.tell(ONE, source=NEXT)) == 0
+    assert agent.bound() == {str(p): str(NEXT) for p in (BINDING, ONE)}
+    agent.restart(after_s=1)
+    assert status(agent.tell(lifetime_s=0, flags=A_H)) == 0
+    assert agent.bound() == {}
+
+
+def test_what_ended_while_the_home_agent_was_down_is_not_bound_again(agent: Agent) -> None:
+    agent.tell(ONE)
+    agent.restart(after_s=41)
+    assert agent.bound() == {}
+
+
 def test_a_router_that_is_home_again_takes_its_networks_with_it(agent: Agent) -> None:
     agent.tell(ONE, OTHER)
     assert status(agent.tell(lifetime_s=0, flags=A_H)) == 0, "whatever the flag R says"
