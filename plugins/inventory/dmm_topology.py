@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
 try:
+    from dmm_testbed.machines.state import secret_file
     from dmm_testbed.topology import InputError, load_topology
     from dmm_testbed.topology.plain import plain_machine, plain_topology
 except ImportError as error:
@@ -125,7 +125,7 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(str(error)) from None
         _add_groups(inventory, topology)
         whole = {"file": str(Path(path).resolve()), **plain_topology(topology)}
-        found = {"dmm_topology": whole, "dmm_lab": lab, "dmm_secret_file": _secret_file(lab)}
+        found = {"dmm_topology": whole, "dmm_lab": lab, "dmm_secret_file": str(secret_file(lab))}
         _set_variables(inventory, "all", found)
         _set_variables(inventory, DEFAULTS, NAMESPACE_MACHINES | LEAST)
         for machine in topology.machines.values():
@@ -157,12 +157,6 @@ def _set_variables(inventory: InventoryData, entity: str, variables: dict[str, A
 
 def _network_group(network: str) -> str:
     return f"network_{network.replace('-', '_')}"
-
-
-def _secret_file(lab: str) -> str:
-    """What keys of the lab are made from: on the controller, for its user alone."""
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return str(Path(state).expanduser() / "dmm-testbed" / lab / "secret")
 
 
 def _checked_lab(lab: Any) -> str:

@@ -16,6 +16,7 @@ import pytest
 from tests.playing import ROOT, play
 
 from dmm_testbed.machines.reach import reach
+from dmm_testbed.machines.state import secret_file
 from dmm_testbed.scenario.expectations import expected_with
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.scenario.play import Player
@@ -118,14 +119,20 @@ class Lab:
         """Take the lab away, whatever state it is in."""
         if self.kind == "namespace":
             self.play("destroy")
+        elif not self._destroy_machines(say):
             return
+        assert not secret_file(self.name).exists(), "what keys were made from goes with the lab"
+
+    def _destroy_machines(self, say: Callable[[str], None]) -> bool:
+        """Take VMs away; gives whether there were any."""
         clear = [str(VAGRANT / "libvirtd"), "clear", self.name, str(self._vagrant_files)]
         subprocess.run(clear, check=True, timeout=CLEARED_WITHIN_S)
         if not self._vagrant_files.exists():
-            return
+            return False
         say(f"vagrant destroy, lab {self.name}")
         status, output = self.vagrant("destroy", "-f", within_s=VAGRANT_DESTROY_WITHIN_S)
         assert status == 0, output
+        return True
 
     def play(self, playbook: str, *options: str, **variables: str) -> Played:
         """Run a playbook of ours on the lab."""

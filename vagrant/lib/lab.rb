@@ -150,10 +150,13 @@ module DMM
       end
     end
 
-    # The last machine takes the lab's record and our libvirtd with it.
+    # The last machine takes the lab's record with it, what its agents' keys were made from, and our
+    # libvirtd.
     def forget_unless_needed
       return unless made.empty?
 
+      # Without a record a lab of this name may be another's, of namespaces say.
+      FileUtils.rm_rf(File.dirname(plan["secret"])) if File.exist?(self.class.record)
       FileUtils.rm_f(self.class.record)
       system(LIBVIRTD, "prune") if @libvirt_uri
     end

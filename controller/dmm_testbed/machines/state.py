@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import time
@@ -46,6 +47,12 @@ def directory(lab: str) -> Path:
     """
     check_name(lab)
     return STATE / lab
+
+
+def secret_file(lab: str) -> Path:
+    """What the keys of a lab's agents are made from: of the user's alone, until the lab is gone."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "dmm-testbed" / lab / "secret"
 
 
 def check_name(lab: str) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dmm_testbed.machines.errors import MachineError
+from dmm_testbed.machines.state import secret_file
 from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.vagrant import box as boxes
 from dmm_testbed.vagrant.kvm import Attempt, try_kvm
@@ -39,7 +40,7 @@ def show_plan(
         _refuse(str(error))
     own = boxes.machine_box()
     box = {"name": own.name, "file": str(own.file), "built": own.file.is_file()}
-    print(json.dumps({**asdict(found), "box": box}))
+    print(json.dumps({**asdict(found), "box": box, "secret": str(secret_file(lab))}))
 
 
 @app.command()
