@@ -58,3 +58,11 @@ def tunnels(lab: Lab, host: str) -> dict[str, str]:
         for route in routes
         if "endpoint" in route and route["table"] != str(TABLE_HOMES)
     }
+
+
+def of_foreign_source(lab: Lab, router: str) -> int:
+    """Packets that a router dropped for their source."""
+    shown = lab.host(router).check_output(
+        "nft --json list counter ip6 source_filter foreign_source"
+    )
+    return int(json.loads(shown)["nftables"][1]["counter"]["packets"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cast import Cast
 from labs import lab_of_its_own
-from looks import bindings, table, tunnels
+from looks import bindings, of_foreign_source, table, tunnels
 from tests.playing import ROOT
 
 from dmm_testbed.scenario.file import load_scenario
@@ -147,6 +147,11 @@ class NetworkPlay(Play):
         wanted = {str(IPv6Network(self.home_address)), str(self.prefix)}
         return set(found.values()) if found.keys() == wanted else set()
 
+    def of_router(self) -> list[IPv6Address]:
+        """The router's own addresses."""
+        shown = json.loads(self.node.check_output("ip -json -6 address show scope global"))
+        return [IPv6Address(i["local"]) for e in shown for i in e.get("addr_info", []) if i]
+
     def inside(self) -> list[IPv6Address]:
         """The addresses of the host."""
         return addresses_of(self.talking, self.router)
@@ -282,6 +287,22 @@ def test_a_mobile_network_is_reached_also_when_its_router_starts_elsewhere(
     behind.until(behind.bound, "registered from there", WITHIN_S)
     (address,) = behind.inside()
     behind.correspondent.check_output(f"ping -c 1 -W 5 {address}")
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "the router's"])
+def test_what_a_host_behind_a_router_sends_from_elsewhere_ends_there(
+    behind: NetworkPlay, whose: str
+) -> None:
+    of_router = next(a for a in behind.of_router() if a in behind.prefix)
+    foreign = of_router if whose == "the router's" else IPv6Address("2001:db8:dead::1")
+    ping = f"ping -c 2 -i 0.2 -W 1 -I {foreign} {behind.cast.correspondent_address}"
+    before = of_foreign_source(behind.lab, behind.router)
+    behind.talking.check_output(f"ip -6 address add {foreign}/128 dev lo")
+    try:
+        assert behind.talking.run(ping).rc != 0
+    finally:
+        behind.talking.check_output(f"ip -6 address delete {foreign}/128 dev lo")
+    assert of_foreign_source(behind.lab, behind.router) == before + 2
 
 
 def test_the_host_behind_a_router_runs_nothing_of_ours(behind: NetworkPlay) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from looks import of_foreign_source
 
 from dmm_testbed.topology.model import Role
 
@@ -67,13 +68,13 @@ class TestUnderlay:
         prefix = described[other]["prefix"].split("::")[0]
         foreign = f"{prefix}:ff::1"
         assert lab.host(sender).run("ping -c 1 -W 2 %s", target).rc == 0, "own source"
-        before, arrived = dropped(lab, router), echo_requests(lab, other)
+        before, arrived = of_foreign_source(lab, router), echo_requests(lab, other)
         lab.host(sender).check_output("ip -6 address add %s/128 dev lo", foreign)
         try:
             lab.host(sender).run("ping -c 2 -i 0.2 -W 1 -I %s %s", foreign, target)
         finally:
             lab.host(sender).check_output("ip -6 address delete %s/128 dev lo", foreign)
-        assert dropped(lab, router) == before + 2
+        assert of_foreign_source(lab, router) == before + 2
         assert echo_requests(lab, other) == arrived
 
     def test_links_carry_packets_as_large_as_declared(
@@ -284,11 +285,3 @@ def echo_requests(lab: Lab, name: str) -> int:
     """ICMPv6 echo requests that a machine has got."""
     counted = lab.host(name).check_output("grep Icmp6InEchos /proc/net/snmp6")
     return int(counted.split()[1])
-
-
-def dropped(lab: Lab, router: str) -> int:
-    """Packets that a transit router dropped for their source."""
-    shown = lab.host(router).check_output(
-        "nft --json list counter ip6 source_filter foreign_source"
-    )
-    return int(json.loads(shown)["nftables"][1]["counter"]["packets"])
