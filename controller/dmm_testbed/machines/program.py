@@ -1,9 +1,9 @@
 """Programs of `plugins/programs`: how they get to a machine, and what they answer.
 
 Ansible packs a module of its own with all that it imports, and the machine unpacks and compiles
-these anew for each task: 0.4 s of a processor, 3 s on an emulated one. A program of ours needs the
-standard library alone and a tenth of that: it travels as text, with its arguments, into the
-standard input of Python.
+these anew for each task: most of what a task costs, and seconds on an emulated machine. A program
+of ours needs the standard library alone: it travels as text, with its arguments, into the standard
+input of Python.
 """
 
 from __future__ import annotations

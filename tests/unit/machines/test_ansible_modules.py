@@ -128,6 +128,14 @@ class TestMachineFiles:
         assert done["msg"].startswith(f"{target}: refused by `ls --no-such %s`: ")
         assert not target.exists()
 
+    def test_a_program_that_is_missing_is_told(self, tmp_path: Path) -> None:
+        target = str(tmp_path / "one")
+        files = [{"path": target, "content": "x", "validate": "no-such-program %s", **OWN}]
+        done = run("machine_files", files=files)
+        assert (
+            done["msg"] == f"{target}: refused by `no-such-program %s`: no-such-program: not found"
+        )
+
     def test_no_draft_is_left_beside_a_file(self, tmp_path: Path) -> None:
         refused = {"path": str(tmp_path / "one"), "content": "x", "validate": "false %s", **OWN}
         run("machine_files", files=[refused])
