@@ -116,7 +116,9 @@ def bring_up(
         home_addresses=home_addresses,
         node_tunnels=map(element, let_in),
     )
-    nftables.load(ruleset)
+    if not nftables.is_loaded(ruleset):
+        # The kernel loses a packet now and then while it changes from one table to another.
+        nftables.load(ruleset)
     ways = steering(config, tunnel, device, entrance)
     forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(let_in))
     forwarding.adopt()

@@ -6,6 +6,8 @@ here themselves, one set (`node_tunnels`).
 
 from __future__ import annotations
 
+import hashlib
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,8 @@ INTERCEPTED_GROUP = 6
 HOME_ADDRESS_GROUP = 7
 USED_GROUP = 8
 
+_FINGERPRINT = "ruleset_"
+"""Begins the name of a counter that counts nothing: the rest tells what the table is made of."""
 NODE_TUNNELS = f"ip6 {TABLE} node_tunnels"
 MAX_NODE_TUNNELS = 1 << 17
 
@@ -92,11 +96,7 @@ def ruleset(
     used = _used_rules(config) if Interception.BROUGHT_ALONG in intercepts else ([], [])
     rules += used[0]
     body = "\n".join(f"    {rule}" for rule in rules)
-    return f"""\
-table ip6 {TABLE}
-delete table ip6 {TABLE}
-table ip6 {TABLE} {{
-{_node_tunnels(node_tunnels)}\
+    fixed = f"""\
 {"".join(_sets(config, intercepts))}\
 {rewriting.definitions(config) if rewrites else ""}\
   chain prerouting {{
@@ -105,6 +105,14 @@ table ip6 {TABLE} {{
   }}
 {_HOME_ADDRESS_CHAIN if home_addresses else ""}\
 {_forward_chain(used[1])}\
+"""
+    return f"""\
+table ip6 {TABLE}
+delete table ip6 {TABLE}
+table ip6 {TABLE} {{
+  counter {_FINGERPRINT}{hashlib.sha256(fixed.encode()).hexdigest()[:16]} {{ }}
+{_node_tunnels(node_tunnels)}\
+{fixed}\
 }}
 """
 
@@ -359,27 +367,41 @@ _INTERCEPTING = {
 }
 
 
+def is_loaded(text: str) -> bool:
+    """Whether the kernel has a table of these rules; node tunnels may differ.
+
+    Raises:
+        NftablesError: `nft` is not there.
+    """
+    found = re.search(rf"counter ({_FINGERPRINT}\w+)", text)
+    return found is not None and _nft("list", "counter", "ip6", TABLE, found[1]).returncode == 0
+
+
 def load(text: str) -> None:
     """Give a ruleset to the kernel.
 
     Raises:
         NftablesError: `nft` is not there or refuses.
     """
+    done = _nft("-f", "-", text=text)
+    if done.returncode:
+        raise NftablesError(f"nft refused the agent's rules: {done.stderr.strip()}")
+
+
+def _nft(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     try:
-        subprocess.run(
-            ["nft", "-f", "-"],
+        return subprocess.run(
+            ["nft", *arguments],
             input=text,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             timeout=COMMAND_TIMEOUT_S,
         )
     except FileNotFoundError:
         raise NftablesError("nft is not installed: install Debian's package nftables") from None
     except subprocess.TimeoutExpired:
         raise NftablesError(f"nft did not finish within {COMMAND_TIMEOUT_S} s") from None
-    except subprocess.CalledProcessError as error:
-        raise NftablesError(f"nft refused the agent's rules: {error.stderr.strip()}") from error
 
 
 def unload() -> None:

@@ -23,6 +23,7 @@ from dmm_agent.functions.effects import (
     VisitorShortcut,
     Withdrawal,
 )
+from dmm_agent.functions.events import Interception
 from dmm_testbed.verify.forwarding import Route, by_kernel, missing, strangers
 from dmm_testbed.verify.kernel_routes import read_routes
 
@@ -62,6 +63,14 @@ def state(host: str) -> str:
         )
 
 
+def handle_of_table(host: str) -> int:
+    """What the kernel calls our table; another one of the same name has another handle."""
+    with inside(host):
+        listed = json.loads(run("nft", "--json", "list", "tables"))["nftables"]
+    (handle,) = (entry["table"]["handle"] for entry in listed if "table" in entry)
+    return int(handle)
+
+
 def leads_to(route: effects.Route) -> str:
     """What verification says of a route's end."""
     match route:
@@ -92,6 +101,17 @@ def test_bringing_up_twice_changes_nothing() -> None:
     Router("gw1")
 
     assert state("gw1") == once
+
+
+def test_a_table_of_the_same_rules_is_left_alone_and_one_of_others_is_replaced() -> None:
+    Router("gw1")
+    table = handle_of_table("gw1")
+
+    Router("gw1")
+    assert handle_of_table("gw1") == table, "while it is replaced the kernel may lose packets"
+
+    Router("gw1", Interception.OUTBOUND)
+    assert handle_of_table("gw1") != table
 
 
 def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed() -> None:
