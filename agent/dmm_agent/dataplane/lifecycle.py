@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane import nftables
+from dmm_agent.dataplane import nft, nftables
 from dmm_agent.dataplane.entrance import ENTRANCE, EXIT, next_hops
 from dmm_agent.dataplane.forwarding import Forwarding, own_routes, own_rules
 from dmm_agent.dataplane.layout import (
@@ -116,9 +116,9 @@ def bring_up(
         home_addresses=home_addresses,
         node_tunnels=map(element, let_in),
     )
-    if not nftables.is_loaded(ruleset):
+    if not nft.has_counter(nftables.TABLE, ruleset.counter):
         # The kernel loses a packet now and then while it changes from one table to another.
-        nftables.load(ruleset)
+        nft.load(ruleset.text)
     ways = steering(config, tunnel, device, entrance)
     forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(let_in))
     forwarding.adopt()
@@ -164,7 +164,7 @@ def take_down(netlink: Netlink) -> None:
     netlink.transact([delete_route(r.table, r.prefix, r.metric) for r in own_routes(netlink)])
     _dismantle(netlink, TUNNELS.values())
     _delete_device(netlink, ENTRANCE)
-    nftables.unload()
+    nft.delete_table(nftables.TABLE)
 
 
 def _dismantle(netlink: Netlink, tunnels: Iterable[Tunnel]) -> None:

@@ -7,9 +7,7 @@ here themselves, one set (`node_tunnels`).
 from __future__ import annotations
 
 import hashlib
-import re
-import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dmm_agent.attachment.icmpv6 import ROUTER_LINK_LOCAL
 from dmm_agent.dataplane import rewriting
@@ -37,8 +35,6 @@ INTERCEPTED_GROUP = 6
 HOME_ADDRESS_GROUP = 7
 USED_GROUP = 8
 
-_FINGERPRINT = "ruleset_"
-"""Begins the name of a counter that counts nothing: the rest tells what the table is made of."""
 NODE_TUNNELS = f"ip6 {TABLE} node_tunnels"
 MAX_NODE_TUNNELS = 1 << 17
 
@@ -49,7 +45,6 @@ ANSWERS_A_SECOND = 200
 """Most packets from withdrawn prefixes that are answered, of each kind; the others are dropped."""
 SAMPLED_AT_ONCE = 4096
 """Most sources or destinations remembered as told; more wait their turn."""
-COMMAND_TIMEOUT_S = 30
 
 SUBNET = "ffff:ffff:ffff:ffff::"
 INNER_DESTINATION_BIT = 192
@@ -57,8 +52,11 @@ INNER_DESTINATION_BIT = 192
 INNER_SUBNET = f"@th,{INNER_DESTINATION_BIT},64"
 
 
-class NftablesError(Exception):
-    """`nft` is missing or refused our rules."""
+class Ruleset(NamedTuple):
+    """The table: as text for `nft -f -`, and the counter in it whose name tells its rules."""
+
+    text: str
+    counter: str
 
 
 def ruleset(
@@ -69,8 +67,10 @@ def ruleset(
     rewrites: bool = False,
     home_addresses: bool = False,
     node_tunnels: Iterable[str] = (),
-) -> str:
-    """The whole table as input for `nft -f -`, which replaces an older one in one transaction.
+) -> Ruleset:
+    """The whole table, which replaces an older one in one transaction.
+
+    Its counter counts nothing; elements of `node_tunnels` do not change its name.
 
     Args:
         config: what the host is, and whom it serves.
@@ -106,15 +106,17 @@ def ruleset(
 {_HOME_ADDRESS_CHAIN if home_addresses else ""}\
 {_forward_chain(used[1])}\
 """
-    return f"""\
+    counter = f"ruleset_{hashlib.sha256(fixed.encode()).hexdigest()[:16]}"
+    text = f"""\
 table ip6 {TABLE}
 delete table ip6 {TABLE}
 table ip6 {TABLE} {{
-  counter {_FINGERPRINT}{hashlib.sha256(fixed.encode()).hexdigest()[:16]} {{ }}
+  counter {counter} {{ }}
 {_node_tunnels(node_tunnels)}\
 {fixed}\
 }}
 """
+    return Ruleset(text, counter)
 
 
 def _forward_chain(rules: list[str]) -> str:
@@ -365,49 +367,3 @@ _INTERCEPTING = {
     Interception.VISITORS: _visitors_rules,
     Interception.HOMEBOUND: _homebound_rules,
 }
-
-
-def is_loaded(text: str) -> bool:
-    """Whether the kernel has a table of these rules; node tunnels may differ.
-
-    Raises:
-        NftablesError: `nft` is not there.
-    """
-    found = re.search(rf"counter ({_FINGERPRINT}\w+)", text)
-    return found is not None and _nft("list", "counter", "ip6", TABLE, found[1]).returncode == 0
-
-
-def load(text: str) -> None:
-    """Give a ruleset to the kernel.
-
-    Raises:
-        NftablesError: `nft` is not there or refuses.
-    """
-    done = _nft("-f", "-", text=text)
-    if done.returncode:
-        raise NftablesError(f"nft refused the agent's rules: {done.stderr.strip()}")
-
-
-def _nft(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["nft", *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND_TIMEOUT_S,
-        )
-    except FileNotFoundError:
-        raise NftablesError("nft is not installed: install Debian's package nftables") from None
-    except subprocess.TimeoutExpired:
-        raise NftablesError(f"nft did not finish within {COMMAND_TIMEOUT_S} s") from None
-
-
-def unload() -> None:
-    """Take our table out; fine if it is not there.
-
-    Raises:
-        NftablesError: `nft` is not there or refuses.
-    """
-    load(f"table ip6 {TABLE}\ndelete table ip6 {TABLE}\n")

@@ -7,11 +7,10 @@ inside may have as source. It changes with bindings; `nftables` has the rule tha
 from __future__ import annotations
 
 import json
-import subprocess
 from ipaddress import IPv6Address, IPv6Network, summarize_address_range
 from typing import TYPE_CHECKING, Any
 
-from dmm_agent.dataplane import nftables
+from dmm_agent.dataplane import nft, nftables
 from dmm_agent.functions.effects import Install, NodeTunnel, Remove
 
 if TYPE_CHECKING:
@@ -41,8 +40,8 @@ class NodeTunnels:
         if not lines:
             return None
         try:
-            nftables.load("\n".join(lines) + "\n")
-        except nftables.NftablesError as error:
+            nft.load("\n".join(lines) + "\n")
+        except nft.NftablesError as error:
             return str(error)
         self._present = wanted
         return None
@@ -57,13 +56,10 @@ def element(tunnel: NodeTunnel) -> str:
 
 def left_behind() -> list[NodeTunnel]:
     """What an earlier agent let in, if one did."""
-    command = ["nft", "--json", "list", "set", *nftables.NODE_TUNNELS.split()]
     try:
-        listed = subprocess.run(
-            command, capture_output=True, check=False, timeout=nftables.COMMAND_TIMEOUT_S
-        )
+        listed = nft.run("--json", "list", "set", *nftables.NODE_TUNNELS.split())
         items = json.loads(listed.stdout)["nftables"] if listed.returncode == 0 else []
-    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired):
+    except (nft.NftablesError, ValueError, KeyError):
         return []
     elements = [e for item in items for e in item.get("set", {}).get("elem", [])]
     return [_pair(*e["concat"]) for e in elements]

@@ -118,7 +118,7 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
 
     from dmm_agent.dataplane.netlink import NetlinkError
     from dmm_agent.dataplane.nflog import NflogError
-    from dmm_agent.dataplane.nftables import NftablesError
+    from dmm_agent.dataplane.nft import NftablesError
     from dmm_agent.dataplane.tunnels import DataplaneError
     from dmm_agent.runtime import logs
     from dmm_agent.runtime.agent import AddressError, Agent
@@ -154,7 +154,7 @@ def _serve(options: argparse.Namespace, config: AgentConfig, node: Node) -> int:
 def _flush(socket_path: Path) -> int:
     from dmm_agent.dataplane.lifecycle import take_down
     from dmm_agent.dataplane.netlink import Netlink, NetlinkError
-    from dmm_agent.dataplane.nftables import NftablesError
+    from dmm_agent.dataplane.nft import NftablesError
     from dmm_agent.dataplane.tunnels import DataplaneError
     from dmm_agent.runtime.control import is_answered
 

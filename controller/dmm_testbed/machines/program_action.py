@@ -48,7 +48,7 @@ class ProgramAction(ActionBase):
         """
         del task_vars  # for those who do more than this
         name = self._task.action.rpartition(".")[2]
-        self._task.args = dict(arguments)
+        self._task.args = dict(arguments)  # where validate_argument_spec reads them
         _, checked = self.validate_argument_spec(argument_spec(name))
         done = self._low_level_execute_command(
             program.COMMAND,

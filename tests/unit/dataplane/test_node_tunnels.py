@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
-from dmm_agent.dataplane import nftables
+from dmm_agent.dataplane import nft, nftables
 from dmm_agent.dataplane.node_tunnels import NodeTunnels, element
 from dmm_agent.functions.effects import Install, NodeTunnel, Remove
 
@@ -19,7 +19,7 @@ HOME_HERE = "2001:db8:3:4100::101 . 0x20010db8000141000000000000000101"
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    monkeypatch.setattr(nftables, "load", said.append)
+    monkeypatch.setattr(nft, "load", said.append)
     return said
 
 
@@ -51,9 +51,9 @@ def test_what_is_there_or_gone_already_is_not_told(told: list[str]) -> None:
 
 def test_what_the_kernel_refuses_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: str) -> None:
-        raise nftables.NftablesError("no room")
+        raise nft.NftablesError("no room")
 
     tunnels = NodeTunnels()
-    monkeypatch.setattr(nftables, "load", refuse)
+    monkeypatch.setattr(nft, "load", refuse)
     assert tunnels.apply([Install(NodeTunnel(HOME, HERE))]) == "no room"
     assert list(tunnels) == []
