@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -268,8 +269,9 @@ def test_a_host_behind_a_mobile_router_keeps_its_sessions_and_its_address(
         assert IPv6Address(into) in here, "its whole network goes there"
     behind.ends_well_at_home()
     assert behind.inside() == [address]
+    assert [row["kind"] for row in table(behind.lab, behind.router, "routes")] == ["InsideRoute"]
+    assert table(behind.lab, behind.home_agent, "routes") == []
     for host in (behind.router, behind.home_agent):
-        assert table(behind.lab, host, "routes") == []
         assert tunnels(behind.lab, host) == {}
 
 
@@ -282,6 +284,34 @@ def test_a_mobile_network_is_reached_also_when_its_router_starts_elsewhere(
     behind.until(behind.bound, "registered from there", WITHIN_S)
     (address,) = behind.inside()
     behind.correspondent.check_output(f"ping -c 1 -W 5 {address}")
+
+
+def test_hosts_hear_that_a_prefix_which_their_router_was_refused_is_over(
+    behind: NetworkPlay,
+) -> None:
+    agent = behind.lab.host(behind.home_agent)
+    other = IPv6Network((int(behind.prefix.network_address) + (0x7F << 64), 64))
+    with of_another_policy(agent, str(behind.prefix), str(other)):
+        behind.move(behind.away)
+        behind.until(lambda: not behind.inside(), "no address of the network", WITHIN_S)
+        assert behind.talking.check_output("ip -6 route show default") == ""
+        behind.move(behind.home)
+    behind.node.check_output("service dmm-agent restart")
+    behind.until(behind.inside, "an address in the mobile network again", WITHIN_S)
+
+
+@contextmanager
+def of_another_policy(agent: Host, before: str, after: str) -> Iterator[None]:
+    """Have an agent's configuration say something else for a while."""
+    said = agent.check_output("cat /etc/dmm/agent.yml")
+    assert before in said
+    try:
+        agent.check_output(f"sed -i 's|{before}|{after}|' /etc/dmm/agent.yml")
+        agent.check_output("service dmm-agent restart")
+        yield
+    finally:
+        agent.check_output(f"sed -i 's|{after}|{before}|' /etc/dmm/agent.yml")
+        agent.check_output("service dmm-agent restart")
 
 
 @pytest.mark.parametrize("whose", ["nobody's", "the router's"])

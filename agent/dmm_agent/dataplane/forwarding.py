@@ -38,6 +38,7 @@ from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Delivery,
+    InsideRoute,
     Install,
     NodeTunnel,
     PassingRoute,
@@ -69,6 +70,7 @@ _PLACES: dict[type[Route], tuple[int, int]] = {
     PassingRoute: (places.TABLE_HOLD, places.METRIC_BINDING),
     Withdrawal: (places.TABLE_WITHDRAWN, places.METRIC_DELIVERY),
     VisitorShortcut: (places.TABLE_SHORTCUT, places.METRIC_BINDING),
+    InsideRoute: (places.TABLE_INSIDE, places.METRIC_BINDING),
 }
 """Table and metric of the routes that are one kernel route each."""
 
@@ -193,12 +195,13 @@ class Forwarding:
         | RefusingRoute
         | PassingRoute
         | Withdrawal
-        | VisitorShortcut,
+        | VisitorShortcut
+        | InsideRoute,
     ) -> Target:
         match route:
             case Delivery(_, link, link_local) | Withdrawal(_, link, link_local):
                 return Via(_interface_index(link), link_local)
-            case RefusingRoute():
+            case RefusingRoute() | InsideRoute():
                 return Refuse()
             case PassingRoute():
                 return Pass()
@@ -292,6 +295,8 @@ def _without_endpoint(route: KernelRoute) -> Iterator[Route]:
             yield Withdrawal(route.prefix, _interface_name(interface), gateway)
         case Refuse() if route.table == places.TABLE_CACHE:
             yield RefusingRoute(route.prefix)
+        case Refuse() if route.table == places.TABLE_INSIDE:
+            yield InsideRoute(route.prefix)
         case Pass() if route.table == places.TABLE_HOLD:
             yield PassingRoute(route.prefix)
 

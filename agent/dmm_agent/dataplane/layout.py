@@ -34,6 +34,8 @@ TABLE_CACHE = 601
 TABLE_HOLD = 602
 TABLE_DECAPSULATE = 605
 TABLE_WITHDRAWN = 606
+TABLE_INSIDE = 607
+"""Nothing is looked up there: at a mobile router it tells what speaks to the hosts inside."""
 TABLE_HOMES = 620
 TABLE_SHORTCUT = 630
 FIRST_VISITOR_TABLE = 640

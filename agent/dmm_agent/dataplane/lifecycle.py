@@ -20,6 +20,7 @@ from dmm_agent.dataplane.layout import (
     RULE_VISITOR,
     TABLE_BOUND,
     TABLE_CACHE,
+    TABLE_INSIDE,
     TABLE_SHORTCUT,
     TABLE_WITHDRAWN,
     layout,
@@ -144,7 +145,7 @@ def _is_fixed(route: KernelRoute) -> bool:
     """Whether a route is part of the layout, not of what functions install."""
     if isinstance(route.target, Pass):
         return route.table == TABLE_SHORTCUT
-    handed_out = {TABLE_BOUND, TABLE_CACHE, TABLE_SHORTCUT, TABLE_WITHDRAWN}
+    handed_out = {TABLE_BOUND, TABLE_CACHE, TABLE_SHORTCUT, TABLE_WITHDRAWN, TABLE_INSIDE}
     return route.table not in handed_out and not (
         FIRST_VISITOR_TABLE <= route.table <= LAST_VISITOR_TABLE
     )

@@ -37,6 +37,7 @@ from dmm_agent.functions.events import (
     PrefixesAdvertised,
     Received,
     SocketsInUse,
+    Started,
     TimerFired,
 )
 from dmm_agent.functions.own_networks import OwnNetworks, lacks_networks
@@ -113,6 +114,8 @@ class Client(Function[ClientOptions]):
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow where the node is and what its sockets use; hear what home agents say."""
         match event:
+            case Started():
+                yield from self._networks.hold()
             case PrefixesAdvertised(link, prefixes) if prefixes:
                 self._link, self._advertised = link, prefixes
                 self._known = frozenset(self._addresses)
@@ -293,7 +296,7 @@ class Client(Function[ClientOptions]):
             fields = {"hoa": str(registration.home), "status": int(answer.status)}
             yield Record("registration_refused", fields)
             if registration.networks:
-                self._networks.refused(answer.status, self._advertised)
+                yield from self._networks.refused(answer.status, self._advertised)
             yield from self._lose(registration, now)
 
     def _no_router(self, registration: Registration, now: float) -> Iterator[Effect]:

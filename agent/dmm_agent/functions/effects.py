@@ -152,6 +152,16 @@ class NodeTunnel:
     """Its care-of address."""
 
 
+@dataclass(frozen=True, slots=True)
+class InsideRoute:
+    """At a mobile router: the prefix behind it holds, and is advertised inside while it does.
+
+    Leads nowhere; what speaks to the hosts inside waits for it.
+    """
+
+    prefix: IPv6Network
+
+
 Route = (
     Delivery
     | BindingRoute
@@ -162,6 +172,7 @@ Route = (
     | VisitorRoute
     | VisitorShortcut
     | NodeTunnel
+    | InsideRoute
 )
 """Forwarding state. Its identity is its type and its prefix."""
 

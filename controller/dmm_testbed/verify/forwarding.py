@@ -24,6 +24,7 @@ ENCAPSULATING = {
     places.TABLE_CACHE: "CacheRoute",
     places.TABLE_SHORTCUT: "VisitorShortcut",
 }
+REFUSING = {places.TABLE_CACHE: "RefusingRoute", places.TABLE_INSIDE: "InsideRoute"}
 ANY_DEVICE = 1
 LEARNED = ("CacheRoute", "RefusingRoute", "VisitorShortcut")
 
@@ -75,8 +76,8 @@ def by_kernel(view: AgentView) -> set[Route]:
             found.add(Route("Delivery", prefix, row["dev"]))
         elif table == places.TABLE_WITHDRAWN and "gateway" in row:
             found.add(Route("Withdrawal", prefix, row["dev"]))
-        elif table == places.TABLE_CACHE and row.get("type") == "unreachable":
-            found.add(Route("RefusingRoute", prefix, ""))
+        elif table in REFUSING and row.get("type") == "unreachable":
+            found.add(Route(REFUSING[table], prefix, ""))
         elif table == places.TABLE_HOLD and row.get("type") == "throw":
             found.add(Route("PassingRoute", prefix, ""))
     for rule in view.kernel_rules:
@@ -87,7 +88,7 @@ def by_kernel(view: AgentView) -> set[Route]:
 
 
 def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
-    """What must be there because of bindings and attachments; for cached answers see `learned`."""
+    """What must be there by bindings, attachments and policy; for cached answers see `learned`."""
     wanted = {
         Route("Delivery", IPv6Network(prefix), row["link"])
         for row in view.rows("attachments")
@@ -97,6 +98,10 @@ def by_entries(view: AgentView, config: AgentConfig) -> set[Route]:
         for row in view.rows("attachments")
         for prefix in row["withdrawn"]
     }
+    if config.radio is not None:
+        # Unless somebody refused them, which is amiss.
+        behind = (p for node in config.mobile_nodes.nodes for p in node.mobile_networks)
+        wanted |= {Route("InsideRoute", prefix, "") for prefix in behind}
     if "mr" not in config.functions:
         return wanted
     for row in view.rows("bindings"):
@@ -170,7 +175,7 @@ def _layout(config: AgentConfig) -> places.Layout:
 def _from_an_entry(row: dict[str, Any]) -> bool:
     table = _table(row)
     delivers = table in (places.TABLE_BOUND, places.TABLE_WITHDRAWN) and "gateway" in row
-    refuses = table == places.TABLE_CACHE and row.get("type") == "unreachable"
+    refuses = table in REFUSING and row.get("type") == "unreachable"
     passes = table == places.TABLE_HOLD and row.get("type") == "throw"
     return delivers or refuses or passes or ("endpoint" in row and table in ENCAPSULATING)
 

@@ -15,6 +15,7 @@ from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
     Delivery,
+    InsideRoute,
     Install,
     PassingRoute,
     RefusingRoute,
@@ -46,6 +47,7 @@ ROUTES = (
     VisitorShortcut(IPv6Network("2001:db8:3::/49"), GW3),
     Delivery(IPv6Network("2001:db8:3:8100::/64"), "ar1", MN_LL),
     Withdrawal(IPv6Network("2001:db8:3:8101::/64"), "ar1", MN_LL),
+    InsideRoute(IPv6Network("2001:db8:1:8001::/64")),
 )
 
 
@@ -76,7 +78,7 @@ def leads_to(route: effects.Route) -> str:
     match route:
         case Delivery(link=link) | Withdrawal(link=link):
             return link
-        case RefusingRoute() | PassingRoute():
+        case RefusingRoute() | PassingRoute() | InsideRoute():
             return ""
         case _:
             return str(route.endpoint)

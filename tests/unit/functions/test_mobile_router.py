@@ -20,7 +20,16 @@ from test_client import (
     timer,
 )
 
-from dmm_agent.functions.effects import Effect, Install, KeepAddress, Remove, Send, VisitorRoute
+from dmm_agent.functions.effects import (
+    Effect,
+    InsideRoute,
+    Install,
+    KeepAddress,
+    Remove,
+    Send,
+    VisitorRoute,
+)
+from dmm_agent.functions.events import Started
 from dmm_agent.wire import (
     AlternateCareOfAddress,
     BindingAckFlag,
@@ -117,6 +126,24 @@ def test_a_registration_that_ends_unanswered_is_asked_for_again(router: Node) ->
     again = router.fire(timer(effects, "expiry"))
     assert asked(again).first(MobileNetworkPrefix) == MobileNetworkPrefix(INSIDE)
     assert INSIDE in {remove.route.prefix for remove in all_of(again, Remove)}
+
+
+def test_what_is_inside_is_held_from_the_start(router: Node) -> None:
+    assert [install.route for install in all_of(router(Started()), Install)] == [
+        InsideRoute(INSIDE)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "stays"), [(140, True), (141, False), (142, False), (143, True)]
+)
+def test_a_prefix_that_is_not_its_own_is_advertised_no_more(
+    router: Node, status: int, *, stays: bool
+) -> None:
+    router(Started())
+    effects = router.answer(asked(away(router)), status)
+    gone = [remove.route for remove in all_of(effects, Remove)]
+    assert (InsideRoute(INSIDE) not in gone) is stays
 
 
 @pytest.mark.parametrize("status", [140, 141, 142, 143])

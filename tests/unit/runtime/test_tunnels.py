@@ -21,6 +21,7 @@ from dmm_agent.dataplane.rtnetlink import (
     RTA_ENCAP,
     RTA_ENCAP_TYPE,
     RTA_GATEWAY,
+    TABLE_MAIN,
     KernelRoute,
     put_route,
     set_link_unnumbered,
@@ -105,6 +106,20 @@ def test_with_a_tunnel_device_tunnelled_packets_are_delivered_like_others() -> N
     assert [r for r in by_routes.routes if r not in by_device.routes] == [
         route for route in by_routes.routes if route.table == places.TABLE_DECAPSULATE
     ]
+
+
+def test_a_mobile_router_leads_what_is_for_its_network_inside_before_any_tunnel() -> None:
+    inside = IPv6Network("2001:db8:1:8001::/64")
+    node = {"id": "mn1@example.net", "link_layer": "02:00:00:00:00:01", "home_address": OWN}
+    policy = {"nodes": [node | {"mobile_networks": [inside]}]}
+    router = {"radio": "radio0", "uplinks": [], "mobile_nodes": policy}
+    plain = {key: value for key, value in GATEWAY.items() if key != "address"}
+    config = AgentConfig.model_validate(plain | router)
+
+    (rule,) = [r for r in places.layout(config, TUNNELS["seg6"], 7).rules if r.destination]
+
+    assert (rule.destination, rule.table) == (inside, TABLE_MAIN)
+    assert places.RULE_LOCAL < rule.priority < places.RULE_VISITOR
 
 
 def test_only_marked_packets_are_decapsulated_by_route() -> None:
