@@ -20,8 +20,9 @@ PYTHON = "/usr/bin/python3"
 """The machines' own Python runs the agent: nothing else is sure to be there."""
 STAMP = "BUNDLE"
 """Name of the file that holds the bundle's key, so that a machine can tell what it has."""
+# Without `site` (-S): all that the agent needs is in its place, and Python starts in half the time.
 _COMMAND = """\
-#!/usr/bin/python3 -I
+#!/usr/bin/python3 -IS
 import sys
 
 sys.path.insert(0, "{place}")
