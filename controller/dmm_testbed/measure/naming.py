@@ -41,13 +41,12 @@ def message_name(mobility: bytes) -> str:
         return "PBU"
     if mh_type == 6 and mobility[7] & wire.BindingAckFlag.PROXY:
         return "PBA"
-    message = _decoded(mobility)
+    message = decoded(mobility)
     return _BY_CLASS.get(type(message), _NAMES.get(mh_type, f"MH type {mh_type}"))
 
 
-def message_detail(mobility: bytes) -> str:
+def message_detail(message: wire.Message | None) -> str:
     """What a message says in a few words; empty if it cannot be read."""
-    message = _decoded(mobility)
     return ", ".join(_facts(message)) if message is not None else ""
 
 
@@ -65,7 +64,8 @@ def _facts(message: wire.Message) -> Iterator[str]:
     yield from (str(prefix) for prefix in prefixes if prefix.prefixlen)
 
 
-def _decoded(mobility: bytes) -> wire.Message | None:
+def decoded(mobility: bytes) -> wire.Message | None:
+    """The message, from its Mobility Header on; None if it cannot be read."""
     try:
         return wire.decode(mobility)
     except wire.WireError:

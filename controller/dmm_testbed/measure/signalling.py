@@ -8,7 +8,8 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from dmm_testbed import results
-from dmm_testbed.measure.naming import message_detail, message_name
+from dmm_testbed.measure.naming import decoded, message_detail, message_name
+from dmm_testbed.measure.renewals import Renewals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,18 +39,19 @@ class SentMessage:
     """From the IPv6 header to the end of the message; tunnels and link layer not."""
     counted: bool
     """False for router solicitations and advertisements."""
+    renewal: bool
+    """Whether it only makes last what is there already."""
     packet: bytes
 
 
 def sent_messages(sightings: Sightings, wiring: Wiring) -> list[SentMessage]:
     """Every message once, in order of time: the copy that left the machine it began at."""
-    originals = _Originals(sightings, wiring)
-    messages = [
-        _message(signal, sightings, peer)
-        for signal in sightings.signals
+    originals, renewals = _Originals(sightings, wiring), Renewals()
+    return [
+        _message(signal, sightings, peer, renewals)
+        for signal in sorted(sightings.signals, key=lambda signal: signal.time_s)
         if (peer := wiring.peer(signal.machine, signal.interface)) and originals.include(signal)
     ]
-    return sorted(messages, key=lambda message: message.at_s)
 
 
 def between(messages: Iterable[SentMessage], start_s: float, end_s: float) -> list[SentMessage]:
@@ -139,7 +141,7 @@ class _Originals:
         return (signal.machine, signal.packet[_SOURCE_OFFSET:]) not in self._came_in
 
 
-def _message(signal: Signal, sightings: Sightings, peer: str) -> SentMessage:
+def _message(signal: Signal, sightings: Sightings, peer: str, renewals: Renewals) -> SentMessage:
     if signal.mobility is None:
         return SentMessage(
             at_s=signal.time_s,
@@ -149,15 +151,19 @@ def _message(signal: Signal, sightings: Sightings, peer: str) -> SentMessage:
             detail="",
             size_bytes=signal.length,
             counted=False,
+            renewal=False,
             packet=signal.packet,
         )
+    receiver = sightings.owners.get(signal.destination, str(IPv6Address(signal.destination)))
+    message = decoded(signal.mobility)
     return SentMessage(
         at_s=signal.time_s,
         sender=signal.machine,
-        receiver=sightings.owners.get(signal.destination, str(IPv6Address(signal.destination))),
+        receiver=receiver,
         name=message_name(signal.mobility),
-        detail=message_detail(signal.mobility),
+        detail=message_detail(message),
         size_bytes=signal.length,
         counted=True,
+        renewal=renewals.include(signal.time_s, signal.machine, receiver, message),
         packet=signal.packet,
     )

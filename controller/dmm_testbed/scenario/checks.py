@@ -31,7 +31,8 @@ def failures_of(step: Step, expect: Expectation, sent: Sequence[SentMessage]) ->
 
 def _signalling_of_silent(expect: Expectation, sent: Sequence[SentMessage]) -> Iterator[str]:
     for host in expect.silent:
-        names = [m.name for m in sent if m.counted and host in (m.sender, m.receiver)]
+        caused = (m for m in sent if m.counted and not m.renewal)
+        names = [m.name for m in caused if host in (m.sender, m.receiver)]
         if names:
             yield f"{host} should hear nothing, but took part in {', '.join(names)}"
 

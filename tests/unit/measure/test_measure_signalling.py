@@ -15,7 +15,7 @@ from scapy.packet import Raw
 
 from dmm_agent import wire
 from dmm_testbed.measure import signalling
-from dmm_testbed.measure.naming import message_detail, message_name
+from dmm_testbed.measure.naming import decoded, message_detail, message_name
 from dmm_testbed.measure.packets import Sightings, Signal, Tunnel
 
 if TYPE_CHECKING:
@@ -176,8 +176,8 @@ def test_messages_have_the_names_of_their_rfcs(start: str, name: str) -> None:
 
 
 def test_what_cannot_be_read_has_no_detail() -> None:
-    assert message_detail(b"") == ""
-    assert message_detail(bytes.fromhex("3b01630000000909aaaaaaaaaaaaaaaa")) == ""
+    assert message_detail(decoded(b"")) == ""
+    assert message_detail(decoded(bytes.fromhex("3b01630000000909aaaaaaaaaaaaaaaa"))) == ""
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
