@@ -79,10 +79,10 @@ def bench(
     """
     console = Console()
     try:
-        one = _Run(load_topology(topology), topology, profile, console)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        one = _Run(load_topology(topology), topology, profile, out.parent, console)
         name = lab if running else lab[: LONGEST_LAB_NAME - len(SUFFIX)] + SUFFIX
         figures = one.measure(name, running=running, moves=moves, rate=rate, stay=stay)
-        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(figures.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
     except (BenchError, InputError, MachineError, MeasuringError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -98,11 +98,17 @@ class _Run:
     """One run of the benchmark, with its progress display."""
 
     def __init__(
-        self, topology: Topology, topology_file: Path, profile: str, console: Console
+        self,
+        topology: Topology,
+        topology_file: Path,
+        profile: str,
+        directory: Path,
+        console: Console,
     ) -> None:
         self.topology = topology
         self.topology_file = topology_file
         self.profile = profile
+        self.directory = directory
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -141,7 +147,7 @@ class _Run:
             if steered and self.profile != REWRITING:
                 steered.append(self._on_another(lab, plan, REWRITING, self._steering))
             self._say("simulator, wire format and lookups")
-            fast, looked_up = speed.measure(), lookups.measure()
+            fast, looked_up = speed.measure(), lookups.measure(self.directory)
         return Figures(
             topology=self.topology.name,
             profile=self.profile,

@@ -165,6 +165,10 @@ class Lookups(_Record):
     bindings: Count
     lm: Lookup
     """Queries that an LM answers, octets to octets."""
+    lm_kept: Lookup
+    """The same, where who asked is on the disk before each answer: one commit each."""
+    lm_kept_together: Lookup
+    """The same, where sixteen that came together share a commit."""
     mr: Lookup
     """Destinations that an MR resolves: packet, query, answer, route."""
     mr_cached: Rate

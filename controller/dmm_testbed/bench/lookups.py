@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dmm_agent.functions.effects import Send
+from dmm_agent.functions.effects import Forget, Remember, Send
 from dmm_agent.functions.events import Intercepted, Received
 from dmm_agent.functions.node import Node, build_node
 from dmm_agent.simulator.example import FUNCTIONS, example_world
+from dmm_agent.store.store import Store
 from dmm_agent.wire import (
     AnswerStatus,
     HomeNetworkPrefix,
@@ -24,31 +28,43 @@ from dmm_agent.wire import (
 from dmm_testbed.bench.figures import Lookups, Rate, lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from dmm_agent.functions.effects import Effect
     from dmm_agent.simulator.world import World
+    from dmm_agent.store.store import Changes
 
 MOBILE_NODES = 100
 SETTLE_S = 3.0
 LIFETIME_S = 100
 MEASURE_S = 2.0
+TOGETHER = 16
+"""Queries that share a commit, because they came while the one before was written."""
 SENDER = IPv6Address("2001:db8:3:1::10")
 """A fixed host in the network of who asks."""
 
 
-def measure() -> Lookups:
+def measure(directory: Path) -> Lookups:
     """Ask an LM for its bindings, and have an MR resolve destinations and use what it knows.
 
     The floor is what taking in and giving out the same messages costs by itself.
+
+    Args:
+        directory: on the disk that what an LM must not forget is written to, for a while.
     """
     world = _all_away()
     rows = world.nodes["gw1"].snapshot(world.now)["bindings"]
     prefixes = [IPv6Network(row["hnp"]) for row in rows]
+
+    def messages_alone() -> Rate:
+        return _per_s(lambda: _codec(world, prefixes))
+
     return Lookups(
         bindings=len(prefixes),
-        lm=lookup(_per_s(lambda: _ask(world, prefixes)), _per_s(lambda: _codec(world, prefixes))),
-        mr=lookup(_resolving(world, prefixes), _per_s(lambda: _codec(world, prefixes))),
+        lm=lookup(_per_s(lambda: _ask(world, prefixes)), messages_alone()),
+        lm_kept=lookup(_kept(world, prefixes, directory, 1), messages_alone()),
+        lm_kept_together=lookup(_kept(world, prefixes, directory, TOGETHER), messages_alone()),
+        mr=lookup(_resolving(world, prefixes), messages_alone()),
         mr_cached=_per_s(_using(world, prefixes)),
     )
 
@@ -77,12 +93,45 @@ def _answer(query: LocationQuery, prefix: IPv6Network, where: IPv6Address) -> Lo
 
 def _ask(world: World, prefixes: list[IPv6Network]) -> int:
     """Octets come in, octets go out, for each prefix once."""
-    lm, asker, own = world.nodes["gw1"], _address(world, "gw3"), _address(world, "gw1")
     for number, prefix in enumerate(prefixes):
-        octets = encode(_query(number, prefix), asker, own)
-        for message in _sent(lm.handle(Received(asker, decode(octets)), world.now)):
-            decode(encode(message, own, asker))
+        _answer_sent(world, _asked(world, number, prefix))
     return len(prefixes)
+
+
+def _asked(world: World, number: int, prefix: IPv6Network) -> list[Effect]:
+    """A query's octets come in; what the LM asks for."""
+    asker, own = _address(world, "gw3"), _address(world, "gw1")
+    octets = encode(_query(number, prefix), asker, own)
+    return world.nodes["gw1"].handle(Received(asker, decode(octets)), world.now)
+
+
+def _answer_sent(world: World, effects: Sequence[Effect]) -> None:
+    asker, own = _address(world, "gw3"), _address(world, "gw1")
+    for message in _sent(effects):
+        decode(encode(message, own, asker))
+
+
+def _kept(world: World, prefixes: list[IPv6Network], directory: Path, together: int) -> Rate:
+    """Who asked is on the disk before the answer; so many that come together share a commit."""
+    with (
+        TemporaryDirectory(prefix="store-", dir=directory) as place,
+        closing(Store(Path(place) / "agent.db")) as store,
+    ):
+        batches = [prefixes[i : i + together] for i in range(0, len(prefixes), together)]
+
+        def ask() -> int:
+            for batch in batches:
+                effects = [e for n, hnp in enumerate(batch) for e in _asked(world, n, hnp)]
+                store.write(_changes(effects), world.now)
+                _answer_sent(world, effects)
+            return len(prefixes)
+
+        return _per_s(ask)
+
+
+def _changes(effects: Sequence[Effect]) -> Changes:
+    kept = [effect for effect in effects if isinstance(effect, Remember | Forget)]
+    return {(e.owner, e.table, e.key): e.fields if isinstance(e, Remember) else None for e in kept}
 
 
 def _codec(world: World, prefixes: list[IPv6Network]) -> int:
@@ -143,7 +192,7 @@ def _address(world: World, name: str) -> IPv6Address:
     return world.plan.routers[name].address
 
 
-def _sent(effects: Iterable[Effect]) -> list[Message]:
+def _sent(effects: Sequence[Effect]) -> list[Message]:
     return [effect.message for effect in effects if isinstance(effect, Send)]
 
 

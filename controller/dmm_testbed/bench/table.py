@@ -156,6 +156,8 @@ def _lookups(found: Lookups) -> Table:
         table.add_row(name, f"{one.rate.per_s:,.0f}", f"{one.floor.per_s:,.0f}", f"{one.ratio:.2f}")
 
     row("queries answered by an LM", found.lm)
+    row("the same, each on the disk first", found.lm_kept)
+    row("the same, sixteen in one commit", found.lm_kept_together)
     row("destinations resolved by an MR", found.mr)
     table.add_row("packets to known destinations, at an MR", f"{found.mr_cached.per_s:,.0f}")
     return table

@@ -30,10 +30,10 @@ ANY = Rate(per_s=1.0, count=1)
 
 
 @pytest.fixture
-def looked_up(monkeypatch: pytest.MonkeyPatch) -> Lookups:
+def looked_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lookups:
     monkeypatch.setattr(lookups, "MEASURE_S", 0.01)
     monkeypatch.setattr(lookups, "MOBILE_NODES", 3)
-    return lookups.measure()
+    return lookups.measure(tmp_path)
 
 
 def test_all_nodes_that_are_away_are_looked_up(looked_up: Lookups) -> None:
@@ -45,6 +45,8 @@ def test_all_nodes_that_are_away_are_looked_up(looked_up: Lookups) -> None:
 def test_no_lookup_is_faster_than_its_messages(looked_up: Lookups) -> None:
     assert 0 < looked_up.mr.ratio < 1
     assert 0 < looked_up.lm.ratio < 1
+    assert 0 < looked_up.lm_kept.ratio < 1
+    assert looked_up.lm_kept_together.rate.count > 0
     assert looked_up.mr_cached.per_s > looked_up.mr.rate.per_s
 
 
