@@ -14,7 +14,8 @@ install -d -o vagrant -g vagrant -m 0700 /home/vagrant/.ssh
 install -o vagrant -g vagrant -m 0600 /root/id_ed25519.pub /home/vagrant/.ssh/authorized_keys
 rm /root/id_ed25519.pub /root/inside.sh
 
-# Keys only, and a host key for each machine, made when it first boots; RSA keys would take seconds.
+# Keys only, and a host key for each machine, made when it first boots; RSA keys would take seconds,
+# and so does Debian's check of a configuration that nobody has changed.
 rm -f /etc/ssh/ssh_host_*
 printf 'PasswordAuthentication no\nPermitRootLogin no\nHostKey /etc/ssh/ssh_host_ed25519_key\nUseDNS no\n' \
     >/etc/ssh/sshd_config.d/box.conf
@@ -23,7 +24,6 @@ cat >/etc/systemd/system/ssh.service.d/host-key.conf <<'END'
 [Service]
 ExecStartPre=
 ExecStartPre=/bin/sh -c '[ -s /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key'
-ExecStartPre=/usr/sbin/sshd -t
 END
 
 # The first interface is for management: an address by DHCP, which the MAC address decides.
@@ -41,6 +41,8 @@ IPv6AcceptRA=no
 ClientIdentifier=mac
 UseDNS=no
 UseNTP=no
+# Its name is Vagrant's to give; asking for one would start a service that nothing else needs.
+UseHostname=no
 END
 # Only that one: the others belong to the testbed.
 systemctl enable --quiet systemd-networkd.service
