@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COMMAND_TIMEOUT_S = 30
+
+
+def chain(name: str, *rules: str) -> str:
+    """A chain as nftables' files have it; of a base chain the first line says where it hooks in."""
+    return f"  chain {name} {{\n" + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
+
+
+def elements(values: Iterable[object]) -> str:
+    """What a set or map has."""
+    return "{ " + ", ".join(str(value) for value in values) + " }"
 
 
 class NftablesError(Exception):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane.entrance import EXIT, next_hops
-from dmm_agent.dataplane.layout import tunnel_mark
+from dmm_agent.dataplane.layout import MARK_REWRITTEN, tunnel_mark
 from dmm_agent.dataplane.locators import TRANSLATED_BITS, translations
+from dmm_agent.dataplane.nft import chain, elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,61 +53,66 @@ def definitions(config: AgentConfig) -> str:
                     ("inner_destinations", _INNER_DESTINATION),
                 )
             ),
-            _chain(
+            chain(
                 "put_locators_in",
+                "meta pkttype set host",
+                # This host's own errors about what came under its locators go back as plain.
+                f"ip6 daddr {own.locators} return",
                 f"{_DESTINATION} set ether daddr . {_DESTINATION} map @locators_there",
                 f"{_SOURCE} set {_SOURCE} map @locators_here",
+                f"meta mark set {MARK_REWRITTEN:#x} accept",
             ),
-            _chain(
+            chain(
                 "take_locators_out",
-                f"meta mark set ip6 saddr map {_braces(marks)}",
+                f"meta mark set ip6 saddr map {elements(marks)}",
                 f"{_DESTINATION} set {_DESTINATION} map @destinations",
                 f"{_SOURCE} set {_SOURCE} map @sources",
             ),
-            _chain(
+            chain(
                 "take_out_of_errors",
                 f"{_INNER_SOURCE} set {_INNER_SOURCE} map @inner_sources",
                 f"{_INNER_DESTINATION} set {_INNER_DESTINATION} map @inner_destinations",
             ),
-            _chain(
+            chain(
                 "output",
                 "type filter hook output priority mangle",
                 f"icmpv6 type {_ERRORS} jump take_out_of_errors",
             ),
+            *_checks(config),
         )
     )
 
 
-def prerouting(config: AgentConfig) -> list[str]:
-    """Which packets these chains see."""
+ENTERED = f'iifname "{EXIT}" jump put_locators_in'
+"""The first rule of all: nothing else is to look again at a packet that is rewritten here."""
+CHECKED = "jump locators"
+"""Which packets lose locators here, or may not have any; before rules that look at addresses."""
+
+
+def _checks(config: AgentConfig) -> Iterator[str]:
+    """Only mobility routers write locators, and they are outside."""
     own = config.directory.named(config.network)
-    locators = _braces(_locators(config.directory.networks))
-    outside = _braces(f'"{name}"' for name in (*config.uplinks, EXIT))
-    return [
-        # Only mobility routers write locators, and they are outside.
-        f"iifname != {outside} ip6 saddr {locators} counter drop",
-        f"iifname != {outside} ip6 daddr {locators} counter drop",
-        f'iifname "{EXIT}" meta pkttype set host',
-        f"ip6 daddr {_braces((own.prefix, own.locators))} icmpv6 type {_ERRORS} "
+    locators = elements(_locators(config.directory.networks))
+    outside = elements(f'"{name}"' for name in (*config.uplinks, EXIT))
+    yield chain(
+        "from_outside",
+        f"icmpv6 type {_ERRORS} ip6 daddr {elements((own.prefix, own.locators))} "
         "jump take_out_of_errors",
         f"ip6 daddr {own.locators} jump take_locators_out",
         f"ip6 daddr {own.prefix} ip6 saddr {locators} jump take_locators_out",
-        f'iifname "{EXIT}" meta mark 0 jump put_locators_in',
-    ]
+    )
+    yield chain(
+        "locators",
+        f"iifname {outside} goto from_outside",
+        f"ip6 saddr {locators} counter drop",
+        f"ip6 daddr {locators} counter drop",
+    )
 
 
 def _locators(networks: Iterable[NetworkEntry]) -> Iterator[IPv6Network]:
     return (network.locators for network in networks if network.locators is not None)
 
 
-def _map(name: str, key: str, data: str, elements: list[str]) -> str:
-    body = f"    elements = {_braces(elements)}\n" if elements else ""
+def _map(name: str, key: str, data: str, there: list[str]) -> str:
+    body = f"    elements = {elements(there)}\n" if there else ""
     return f"  map {name} {{\n    typeof {key} : {data}\n{body}  }}\n"
-
-
-def _chain(name: str, *rules: str) -> str:
-    return f"  chain {name} {{\n" + "".join(f"    {rule}\n" for rule in rules) + "  }\n"
-
-
-def _braces(values: Iterable[object]) -> str:
-    return "{ " + ", ".join(str(value) for value in values) + " }"

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
 from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.attachment.own_addresses import OwnAddresses
+from dmm_agent.dataplane.interception import INTERCEPTED_GROUP
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
-from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP, USED_GROUP
+from dmm_agent.dataplane.nftables import OBSERVED_GROUP, USED_GROUP
 from dmm_agent.dataplane.tunnels import TUNNELS
 from dmm_agent.functions.events import (
     Intercepted,

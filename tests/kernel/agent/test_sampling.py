@@ -24,8 +24,9 @@ from tests.kernel.agent.lab import (
 )
 from tests.kernel.agent.routers import Router
 
+from dmm_agent.dataplane.interception import INTERCEPTED_GROUP
 from dmm_agent.dataplane.nflog import Nflog, NflogError, Sample
-from dmm_agent.dataplane.nftables import INTERCEPTED_GROUP, OBSERVED_GROUP, USED_GROUP
+from dmm_agent.dataplane.nftables import OBSERVED_GROUP, USED_GROUP
 from dmm_agent.functions.effects import BindingRoute, CacheRoute, Delivery
 from dmm_agent.functions.events import Interception
 
