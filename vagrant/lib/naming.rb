@@ -7,6 +7,7 @@ module DMM
     class Capability
       def self.change_host_name(machine, name)
         machine.communicate.sudo(<<~SH)
+          set -e
           printf '127.0.1.1 #{name}\\n' >/etc/hosts.new
           sed '/^127\\.0\\.1\\.1 /d' /etc/hosts >>/etc/hosts.new && mv /etc/hosts.new /etc/hosts
           printf '#{name}\\n' >/etc/hostname

@@ -91,7 +91,7 @@ def run_tests(lab: Lab, machine: str, files: Sequence[str]) -> subprocess.Comple
     """Run those of the tests in files that need tunnel devices."""
     paths = ":".join(f"{FOLDER}/{part}" for part in ("agent", "controller", "lib")) + f":{PLACE}"
     script = (
-        f"cd {FOLDER} && PYTHONPATH={paths} PYTHONDONTWRITEBYTECODE=1 "
+        f"cd {FOLDER} && PYTHONPATH={paths} "
         f"python3 -m pytest -p no:cacheprovider -m ip6tnl {' '.join(files)}"
     )
     return subprocess.run(
