@@ -122,9 +122,9 @@ _INNER_SOURCE = "ip6 saddr . @nh,384,128"
 """Of an outer header followed by an inner one: its source, and the source inside."""
 
 
-def _node_tunnels(elements: Iterable[str]) -> str:
+def _node_tunnels(let_in: Iterable[str]) -> str:
     """Which mobile nodes may tunnel here from where, as what."""
-    there = ", ".join(elements)
+    there = ", ".join(let_in)
     return f"""\
   set node_tunnels {{
     typeof {_INNER_SOURCE}

@@ -12,6 +12,7 @@ from tests.kernel.agent.lab import ADDRESS, CN, HNP1, MN_LL, goes, inside, ip, u
 from tests.kernel.agent.routers import Router
 
 from dmm_agent.dataplane.entrance import ENTRANCE
+from dmm_agent.functions.base import HoldLimits
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
@@ -19,6 +20,9 @@ from dmm_agent.functions.effects import (
     VisitorRoute,
     VisitorShortcut,
 )
+from dmm_agent.functions.events import Interception
+from dmm_agent.runtime.counters import Counters
+from dmm_agent.runtime.hold_device import HoldDevice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +35,7 @@ LOCATORS = {n: IPv6Network(f"3fff:{n}::/32") for n in (1, 2, 3)}
 UDP, ICMPV6, HOP_BY_HOP = 17, 58, 0
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, PMTUDISC_DO = 23, 24, 25, 2
 NARROW = 1300
+LIMITS = HoldLimits(packets=8, octets=4096, time_s=1.0)
 
 
 class Rewriting:
@@ -205,6 +210,19 @@ def test_nobody_inside_a_network_may_write_locators(
     sender.sendto(b"let me in", (to, 5000))
     assert until(lambda: udp_in(seen) != [])
     assert udp_in(core) == []
+
+
+def test_packets_that_would_wait_for_a_location_are_rewritten_once_it_is_known(
+    lab: Lab, rewriting: Rewriting
+) -> None:
+    with inside("gw2"), contextlib.closing(HoldDevice(LIMITS, Counters())) as device:
+        holding = (Interception.OUTBOUND, Interception.HELD)
+        rewriting.gw2 = Router("gw2", *holding, hold_device=device.index, rewrites=True)
+        rewriting.know_the_direct_route()
+        core = lab.sniff("core", "gw3")
+        assert goes(rewriting.cn, rewriting.mn)
+    ((_, destination),) = udp_in(core)
+    assert destination in LOCATORS[3]
 
 
 def test_flushing_leaves_no_device(rewriting: Rewriting) -> None:
