@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=2)]
 
 SESSIONS = ("tcp", "connected udp", "listening server")
+LEASE_S = 16.0
+"""Of the brief profile."""
 RESET_WITHIN_S = 90.0
-"""The brief profile leases for 16 s. TCP tries again after pauses that double, so it hears of the
-end after twice the time, from the end of the binding to that of the lease, at most."""
+"""TCP tries again after pauses that double, so it hears of the end after twice the time, from the
+end of the binding to that of the lease, at most."""
 
 
 @dataclass
@@ -77,6 +79,18 @@ class Visit:
         found += [f"tunnel at {host}" for host in hosts if self.hnp in tunnels(self.lab, host)]
         served = table(self.lab, self.visited.name, "attachments")
         return found + [f"served: {row['link']}" for row in served if self.hnp in row["prefixes"]]
+
+    def errors(self) -> list[str]:
+        """What ended the node's TCP sessions, if anything did."""
+        said = self.node.run("dmm-traffic report --json --name run").stdout
+        streams = [s for p in json.loads(said)["processes"] for s in p["streams"]]
+        return [s["error"] for s in streams if s["error"]]
+
+    def lease_ends_s(self, gateway: str) -> float | None:
+        """When the lease of the home prefix ends, as this gateway's allocator has it."""
+        now_s = float(self.lab.host(gateway).check_output("date +%s.%N"))
+        leases = {row["hnp"]: row["remaining_s"] for row in table(self.lab, gateway, "leases")}
+        return now_s + leases[self.hnp] if self.hnp in leases else None
 
     def bound(self) -> bool:
         """Whether both networks' LMs know where it is."""
@@ -134,6 +148,27 @@ def test_state_lasts_as_long_as_the_session_and_no_longer(
     )
 
 
+def test_a_session_that_outlives_its_lease_has_it_renewed_by_the_network_that_gave_it(
+    visit: Visit, until: Callable[..., Any]
+) -> None:
+    visit.start("tcp")
+    visit.move()
+    until(visit.bound, f"both LMs know where {visit.hnp} is")
+    ends_s = visit.lease_ends_s(visit.home_gateway)
+    assert ends_s
+
+    def renewed() -> bool:
+        """After it would have been over."""
+        now_ends_s = visit.lease_ends_s(visit.home_gateway)
+        assert now_ends_s, "it never ends"
+        return now_ends_s >= ends_s + LEASE_S
+
+    until(renewed, f"the lease of {visit.hnp} is renewed again", 4 * LEASE_S)
+    assert visit.lease_ends_s(visit.cast.gateway_of(visit.visited).name) is None
+    assert visit.bound()
+    assert visit.errors() == []
+
+
 def test_a_session_whose_lease_cannot_be_renewed_is_reset(
     visit: Visit, until: Callable[..., Any]
 ) -> None:
@@ -143,13 +178,7 @@ def test_a_session_whose_lease_cannot_be_renewed_is_reset(
     gateway = visit.lab.host(visit.home_gateway)
     gateway.check_output("service dmm-agent stop")
     try:
-
-        def broken() -> list[str]:
-            said = visit.node.run("dmm-traffic report --json --name run").stdout
-            streams = [s for p in json.loads(said)["processes"] for s in p["streams"]]
-            return [s["error"] for s in streams if s["error"]]
-
-        errors = until(broken, "the TCP session hears of its end", RESET_WITHIN_S)
+        errors = until(visit.errors, "the TCP session hears of its end", RESET_WITHIN_S)
         assert any("reset" in error.lower() for error in errors), errors
     finally:
         gateway.check_output("service dmm-agent start")
