@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from cast import Cast
     from labs import Lab
 
-pytestmark = pytest.mark.not_emulated
+pytestmark = [pytest.mark.not_emulated, pytest.mark.changes_lab(turn=1)]
 
 CONFIGURATION = "/etc/dmm/agent.yml"
 
 
 @pytest.fixture
 def newcomer(lab: Lab, cast: Cast) -> Iterator[str]:
-    """Another network's mobile node; afterwards at home again."""
+    """Another network's mobile node; afterwards at home again, with nothing of where it was."""
     nodes = cast.topology.with_role(Role.MOBILE_NODE)
     found = next((node for node in nodes if node.network != cast.home_access_router.network), None)
     if found is None or found.mobile is None:
         pytest.skip("this topology has mobile nodes of one network alone")
     yield found.name
-    lab.host(found.name).check_output("dmm-radio move %s", found.mobile.attach)
+    lab.have_no_address(found.name)
+    lab.host(found.name).check_output("dmm-radio attach %s", found.mobile.attach)
 
 
 @contextmanager
