@@ -25,7 +25,7 @@ from dmm_agent.dataplane.layout import (
     TABLE_WITHDRAWN,
     layout,
 )
-from dmm_agent.dataplane.node_tunnels import NodeTunnels, element, left_behind
+from dmm_agent.dataplane.node_tunnels import NodeTunnels, left_behind
 from dmm_agent.dataplane.rtnetlink import (
     RTM_GETRULE,
     Pass,
@@ -108,20 +108,17 @@ def bring_up(
     plan = layout(config, tunnel, device, intercepts, hold_device, entrance)
     _require(netlink, [put_route(route) for route in plan.routes], tunnel)
     _bring_up_rules(netlink, plan, tunnel)
-    let_in = left_behind()
     ruleset = nftables.ruleset(
         config,
         tunnel,
         intercepts,
         rewrites=rewrites,
         home_addresses=home_addresses,
-        node_tunnels=map(element, let_in),
     )
     if not nft.has_counter(nftables.TABLE, ruleset.counter):
-        # The kernel loses a packet now and then while it changes from one table to another.
-        nft.load(ruleset.text)
+        nft.fill_table(nftables.TABLE, ruleset.content, keep={nftables.NODE_TUNNELS})
     ways = steering(config, tunnel, device, entrance)
-    forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(let_in))
+    forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(left_behind()))
     forwarding.adopt()
     _dismantle(netlink, [other for other in TUNNELS.values() if other is not tunnel])
     if not rewrites:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
 
 COMMAND_TIMEOUT_S = 30
 
@@ -43,6 +44,40 @@ def has_counter(table: str, counter: str) -> bool:
         NftablesError: `nft` is not there.
     """
     return run("list", "counter", "ip6", table, counter).returncode == 0
+
+
+def fill_table(table: str, content: str, keep: Container[str] = ()) -> None:
+    """Give a table of IPv6 other content in one transaction that no packet meets the midst of.
+
+    Base chains stay, and get other rules at once. The rules of one that is deleted are in force for
+    a moment longer than the elements of its sets: what is not in a set then would be dropped.
+
+    Args:
+        table: its name; it need not be there.
+        content: chains, sets and the rest; a base chain that hooks in elsewhere needs another name.
+        keep: names of sets that stay, with their elements; `content` has them as they are.
+
+    Raises:
+        NftablesError: `nft` is not there or refuses.
+    """
+    gone = "".join(
+        f"delete {kind} ip6 {table} {name}\n"
+        for kind, name, hooks in _objects(table)
+        if name not in keep and not (hooks and f"chain {name} {{" in content)
+    )
+    empty = f"table ip6 {table}\nflush table ip6 {table}\n{gone}"
+    load(f"{empty}table ip6 {table} {{\n{content}}}\n")
+
+
+def _objects(table: str) -> Iterator[tuple[str, str, bool]]:
+    """What is in a table but rules: kind, name, and whether it is a base chain."""
+    listed = run("--json", "--terse", "list", "table", "ip6", table)
+    if listed.returncode:
+        return
+    for item in json.loads(listed.stdout)["nftables"]:
+        for kind, described in item.items():
+            if kind not in {"metainfo", "table", "rule"}:
+                yield kind, described["name"], "hook" in described
 
 
 def delete_table(table: str) -> None:

@@ -24,7 +24,7 @@ from dmm_agent.wire import DESTINATION_OPTIONS, ROUTING
 from dmm_agent.wire import NEXT_HEADER as MOBILITY_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.tunnels import Tunnel
@@ -34,7 +34,7 @@ OBSERVED_GROUP = 5
 HOME_ADDRESS_GROUP = 7
 USED_GROUP = 8
 
-NODE_TUNNELS = f"ip6 {TABLE} node_tunnels"
+NODE_TUNNELS = "node_tunnels"
 MAX_NODE_TUNNELS = 1 << 17
 
 OBSERVED_EVERY = "100ms"
@@ -44,9 +44,9 @@ ANSWERS_A_SECOND = 200
 
 
 class Ruleset(NamedTuple):
-    """The table: as text for `nft -f -`, and the counter in it whose name tells its rules."""
+    """What the table has, as `nft` reads it, and the counter in it whose name tells its rules."""
 
-    text: str
+    content: str
     counter: str
 
 
@@ -57,11 +57,8 @@ def ruleset(
     *,
     rewrites: bool = False,
     home_addresses: bool = False,
-    node_tunnels: Iterable[str] = (),
 ) -> Ruleset:
-    """The whole table, which replaces an older one in one transaction.
-
-    Its counter counts nothing; elements of `node_tunnels` do not change its name.
+    """All that the table has. Its counter counts nothing.
 
     Args:
         config: what the host is, and whom it serves.
@@ -69,7 +66,6 @@ def ruleset(
         intercepts: which packets its functions want to see, or to have held.
         rewrites: whether they want packets rewritten instead of tunnelled.
         home_addresses: whether they take messages that home addresses travel in front of.
-        node_tunnels: elements that are to be in that set from the beginning.
     """
     to_us, own = "fib daddr type local", None
     if config.radio is None:
@@ -83,6 +79,7 @@ def ruleset(
     used = _used_rules(config) if Interception.BROUGHT_ALONG in intercepts else ([], [])
     rules += used[0]
     fixed = f"""\
+{_NODE_TUNNELS}\
 {"".join(_sets(config, intercepts))}\
 {rewriting.definitions(config) if rewrites else ""}\
 {_trust_chains(config) if own else _home_agent_chain(config)}\
@@ -93,16 +90,7 @@ def ruleset(
 {_forward_chain(used[1])}\
 """
     counter = f"ruleset_{hashlib.sha256(fixed.encode()).hexdigest()[:16]}"
-    text = f"""\
-table ip6 {TABLE}
-delete table ip6 {TABLE}
-table ip6 {TABLE} {{
-  counter {counter} {{ }}
-{_node_tunnels(node_tunnels)}\
-{fixed}\
-}}
-"""
-    return Ruleset(text, counter)
+    return Ruleset(f"  counter {counter} {{ }}\n{fixed}", counter)
 
 
 def _forward_chain(rules: list[str]) -> str:
@@ -122,17 +110,14 @@ _INNER_SOURCE = "ip6 saddr . @nh,384,128"
 """Of an outer header followed by an inner one: its source, and the source inside."""
 
 
-def _node_tunnels(let_in: Iterable[str]) -> str:
-    """Which mobile nodes may tunnel here from where, as what."""
-    there = ", ".join(let_in)
-    return f"""\
-  set node_tunnels {{
+_NODE_TUNNELS = f"""\
+  set {NODE_TUNNELS} {{
     typeof {_INNER_SOURCE}
     flags interval
     size {MAX_NODE_TUNNELS}
-{f"    elements = {{ {there} }}" if there else ""}
   }}
 """
+"""Which mobile nodes may tunnel here from where, as what."""
 
 
 def _sets(config: AgentConfig, intercepts: frozenset[Interception]) -> Iterator[str]:
@@ -160,7 +145,7 @@ def _trust_chains(config: AgentConfig) -> str:
     marks = elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
     return chain(
         "tunnelled_by_a_node",
-        f"ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @node_tunnels "
+        f"ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @{NODE_TUNNELS} "
         f"meta mark set {MARK_TUNNELLED:#x} return",
         "counter drop",
     ) + chain(

@@ -16,6 +16,8 @@ from dmm_agent.functions.effects import Install, NodeTunnel, Remove
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+_SET = f"ip6 {nftables.TABLE} {nftables.NODE_TUNNELS}"
+
 
 class NodeTunnels:
     """The set as it is in the kernel."""
@@ -35,8 +37,8 @@ class NodeTunnels:
                 wanted[effect.route.prefix] = effect.route
         gone = [t for t in self._present.values() if t not in wanted.values()]
         new = [t for t in wanted.values() if t not in self._present.values()]
-        lines = [f"delete element {nftables.NODE_TUNNELS} {{ {element(t)} }}" for t in gone]
-        lines += [f"add element {nftables.NODE_TUNNELS} {{ {element(t)} }}" for t in new]
+        lines = [f"delete element {_SET} {{ {element(t)} }}" for t in gone]
+        lines += [f"add element {_SET} {{ {element(t)} }}" for t in new]
         if not lines:
             return None
         try:
@@ -57,7 +59,7 @@ def element(tunnel: NodeTunnel) -> str:
 def left_behind() -> list[NodeTunnel]:
     """What an earlier agent let in, if one did."""
     try:
-        listed = nft.run("--json", "list", "set", *nftables.NODE_TUNNELS.split())
+        listed = nft.run("--json", "list", "set", *_SET.split())
         items = json.loads(listed.stdout)["nftables"] if listed.returncode == 0 else []
     except (nft.NftablesError, ValueError, KeyError):
         return []

@@ -11,6 +11,7 @@ import pytest
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP2, MN_LL, Stream, goes, inside, run
 from tests.kernel.agent.routers import Router
 
+from dmm_agent.dataplane.nftables import TABLE
 from dmm_agent.functions.effects import (
     BindingRoute,
     CacheRoute,
@@ -65,12 +66,12 @@ def state(host: str) -> str:
         )
 
 
-def handle_of_table(host: str) -> int:
-    """What the kernel calls our table; another one of the same name has another handle."""
+def rules_of(host: str) -> dict[str, int]:
+    """What rules nftables has, and what the kernel calls each; a new one has another handle."""
     with inside(host):
-        listed = json.loads(run("nft", "--json", "list", "tables"))["nftables"]
-    (handle,) = (entry["table"]["handle"] for entry in listed if "table" in entry)
-    return int(handle)
+        listed = json.loads(run("nft", "--json", "list", "table", "ip6", TABLE))["nftables"]
+    rules = (entry["rule"] for entry in listed if "rule" in entry)
+    return {f"{rule['chain']}: {json.dumps(rule['expr'])}": rule["handle"] for rule in rules}
 
 
 def leads_to(route: effects.Route) -> str:
@@ -105,15 +106,19 @@ def test_bringing_up_twice_changes_nothing() -> None:
     assert state("gw1") == once
 
 
-def test_a_table_of_the_same_rules_is_left_alone_and_one_of_others_is_replaced() -> None:
+def test_the_same_rules_are_left_alone_and_others_replace_all_of_them() -> None:
     Router("gw1")
-    table = handle_of_table("gw1")
+    at_first = rules_of("gw1")
 
     Router("gw1")
-    assert handle_of_table("gw1") == table, "while it is replaced the kernel may lose packets"
+    assert rules_of("gw1") == at_first
 
     Router("gw1", Interception.OUTBOUND)
-    assert handle_of_table("gw1") != table
+    others = rules_of("gw1")
+    Router("gw1")
+    assert rules_of("gw1").keys() == at_first.keys()
+    assert others.keys() != at_first.keys()
+    assert set(others.values()).isdisjoint(at_first.values())
 
 
 def test_every_route_is_listed_as_it_was_installed_and_gone_when_removed() -> None:
@@ -221,6 +226,23 @@ def test_no_packet_is_lost_while_routes_are_replaced_and_the_data_plane_is_broug
         for _ in range(20):
             gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
             ar1.install(Delivery(HNP1, "mn", MN_LL))
+    received = stream.finish()
+
+    assert stream.sent > 100
+    assert received == list(range(stream.sent))
+
+
+def test_no_packet_is_lost_while_rules_are_replaced(lab: Lab) -> None:
+    ar1, gw1 = Router("ar1"), Router("gw1")
+    lab.attach("ar1")
+    ar1.install(Delivery(HNP1, "mn", MN_LL))
+    gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
+    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
+    assert goes(cn, mn)
+    stream = Stream(cn, mn)
+    for _ in range(20):
+        Router("ar1", Interception.BROUGHT_ALONG)
+        Router("ar1")
     received = stream.finish()
 
     assert stream.sent > 100

@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 
-from dmm_agent.dataplane import nft, nftables
+from dmm_agent.dataplane import nft
 from dmm_agent.dataplane.node_tunnels import NodeTunnels, element
 from dmm_agent.functions.effects import Install, NodeTunnel, Remove
 
@@ -35,10 +35,10 @@ def test_a_move_is_one_transaction(told: list[str]) -> None:
     tunnels = NodeTunnels()
     assert tunnels.apply([Install(NodeTunnel(HOME, HERE))]) is None
     assert tunnels.apply([Install(NodeTunnel(HOME, THERE))]) is None
-    assert told[0] == f"add element {nftables.NODE_TUNNELS} {{ {HOME_HERE} }}\n"
+    assert told[0] == f"add element ip6 dmm node_tunnels {{ {HOME_HERE} }}\n"
     assert told[1].splitlines() == [
-        f"delete element {nftables.NODE_TUNNELS} {{ {HOME_HERE} }}",
-        f"add element {nftables.NODE_TUNNELS} {{ {element(NodeTunnel(HOME, THERE))} }}",
+        f"delete element ip6 dmm node_tunnels {{ {HOME_HERE} }}",
+        f"add element ip6 dmm node_tunnels {{ {element(NodeTunnel(HOME, THERE))} }}",
     ]
 
 

@@ -161,6 +161,6 @@ def test_an_access_router_answers_for_absent_nodes_on_every_uplink() -> None:
 
 
 def test_nftables_has_only_the_rules_a_host_needs() -> None:
-    assert "@observed" not in ruleset(GATEWAY, SEG6, intercepts=frozenset(Interception)).text
-    assert "@intercepted" not in ruleset(ACCESS, SEG6, intercepts=frozenset()).text
-    assert '"mn1", "mn2"' in ruleset(ACCESS, SEG6, intercepts=frozenset()).text
+    assert "@observed" not in ruleset(GATEWAY, SEG6, intercepts=frozenset(Interception)).content
+    assert "@intercepted" not in ruleset(ACCESS, SEG6, intercepts=frozenset()).content
+    assert '"mn1", "mn2"' in ruleset(ACCESS, SEG6, intercepts=frozenset()).content

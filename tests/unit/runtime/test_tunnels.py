@@ -130,7 +130,7 @@ def test_only_marked_packets_are_decapsulated_by_route() -> None:
 
 @pytest.mark.parametrize("name", TUNNELS)
 def test_guards_come_after_the_marks_that_they_look_at(name: str) -> None:
-    text = ruleset(AgentConfig.model_validate(GATEWAY), TUNNELS[name], frozenset()).text
+    text = ruleset(AgentConfig.model_validate(GATEWAY), TUNNELS[name], frozenset()).content
     marked = text.index("meta mark set")
 
     for guard in TUNNELS[name].guards(OWN):
