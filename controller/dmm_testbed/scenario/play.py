@@ -49,9 +49,9 @@ class Pace:
 
 
 USUAL_PACE = Pace(most_probes_per_s=1000.0, patience=1.0)
-PACES = {"vagrant": Pace(most_probes_per_s=25.0, patience=4.0)}
-"""Emulated machines that forward eight times as many, and capture them, have no time left for
-what they are there to show."""
+PACES = {"vagrant": Pace(most_probes_per_s=10.0, patience=4.0)}
+"""Emulated machines that forward many more, and capture them, have no time left for what they are
+there to show."""
 
 
 class Player:

@@ -13,9 +13,9 @@ from dmm_traffic.limits import MAX_TCP_RATE_BYTES_PER_S
 from dmm_traffic.streams import Direction, Journal, Pattern, Silence, Verifier
 
 TICK_S = 0.01
+"""Time between two writes; gaps shorter than this say nothing."""
 CHUNK_BYTES = 1000
 """At least so many at a time, at most every tick: a slow session is few packets, not small ones."""
-"""Time between two writes; gaps shorter than this say nothing."""
 USER_TIMEOUT_S = 300
 """How long unacknowledged data may stay so before the kernel ends the session (RFC 5482)."""
 _SEND_BUFFER_BYTES = 1 << 16
