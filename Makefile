@@ -109,8 +109,8 @@ lint: setup ## style and types
 unit: setup ## unit tests and simulations; no root, no machines
 	$(PYTHON) -m pytest --numprocesses auto
 
-acceptance: setup ## tests on kernels and machines of their own; at last on labs, two at a time
-	$(PYTHON) -m pytest tests/kernel tests/machines
+acceptance: setup ## tests on kernels, machines and labs of their own, two at a time
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope tests/kernel tests/machines
 	$(PYTHON) -m pytest --numprocesses 2 --dist loadscope tests/acceptance
 
 test-vm: ## the same on eight VMs made by Vagrant, and what only VMs can do; then test-metal

@@ -46,11 +46,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that change the lab come last, in turns: on VMs, changing it back takes minutes."""
+    """Tests that change the lab come last, in turns: on VMs, changing it back takes minutes.
 
-    def turn(item: pytest.Item) -> int:
+    Before, what VMs alone can do comes first but for the scenario: there may be no time for all.
+    """
+
+    def turn(item: pytest.Item) -> tuple[int, bool]:
         marker = item.get_closest_marker("changes_lab")
-        return int(marker.kwargs["turn"]) if marker else 0
+        return int(marker.kwargs["turn"]) if marker else 0, item.path.name.startswith("test_site")
 
     items.sort(key=turn)
 
