@@ -22,6 +22,15 @@ _USERS = ("passwd", "passwd-", "group", "group-", "shadow", "shadow-", "gshadow"
 """Packages add users of their own."""
 _PRUNED = " -o ".join(f"-path {path}" for path in _BY_PACKAGES_AND_TIME)
 _SETTINGS = "-name forwarding -o -name accept_ra -o -name seg6_enabled -o -name disable_ipv6"
+_SYSTEMCTL = "SYSTEMD_BUS_TIMEOUT=50 systemctl --no-legend --plain"
+"""Emulated, systemd may need longer than the 25 seconds that it is usually given to answer."""
+
+
+def _units(asked: str, shown: str) -> str:
+    """Lists units; fails if systemd does not answer, instead of listing none."""
+    return f"units=$({_SYSTEMCTL} {asked}) && echo \"$units\" | awk '{shown}'"
+
+
 _COMMANDS = {
     "files": rf"find / -xdev \( {_PRUNED} \) -prune -o -type f -print0 | xargs -0 sha256sum",
     "interfaces": "cd /sys/class/net; grep . */mtu */address */flags */operstate",
@@ -30,10 +39,12 @@ _COMMANDS = {
     "IPv6 routes": "cut -c 1-35,65-68,150- /proc/net/ipv6_route",
     "settings": f"cd /proc/sys/net/ipv6/conf; find . {_SETTINGS} | xargs grep .",
     # One of them has something to do at a host's first boot only.
-    "services": "systemctl list-units --no-legend --plain --state=active --type=service,timer"
-    " | awk '!/^systemd-machine-id-commit/ {print $1, $4}'",
-    "failed": "systemctl list-units --no-legend --plain --state=failed",
-    "enabled": "systemctl list-unit-files --no-legend --state=enabled | awk '{print $1}'",
+    "services": _units(
+        "list-units --state=active --type=service,timer",
+        "!/^systemd-machine-id-commit/ {print $1, $4}",
+    ),
+    "failed": _units("list-units --state=failed", "{print}"),
+    "enabled": _units("list-unit-files --state=enabled", "{print $1}"),
     # The brackets keep the search from finding itself.
     "processes": "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null"
     " | grep -E '^/|[p]ython' | grep -v -e sshd -e '^/bin/sh' | cut -d ' ' -f 1-2",
