@@ -109,7 +109,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 def five_networks(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab of five networks, with a node that mobility is declined to."""
     machines = request.config.getoption("--machines")
-    too_many = "the topology five-networks has 14 machines, more than there is memory for"
+    too_many = "a lab of its own, which takes 14 more VMs"
     with lab_of_its_own(machines, too_many, "five", "five-networks") as made:
         yield made
 
