@@ -47,7 +47,7 @@ def has_counter(table: str, counter: str) -> bool:
 
 
 def fill_table(table: str, content: str, keep: Container[str] = ()) -> None:
-    """Give a table of IPv6 other content in one transaction, without dropping what passes.
+    """Give a table of IPv6 other content in one transaction, and drop as little as can be.
 
     Base chains stay, and get other rules at once. The rules of one that is deleted are in force for
     a moment longer than the elements of its sets: what is not in a set then would be dropped.

@@ -230,20 +230,3 @@ def test_no_packet_is_lost_while_routes_are_replaced_and_the_data_plane_is_broug
 
     assert stream.sent > 100
     assert received == list(range(stream.sent))
-
-
-def test_no_packet_is_lost_while_rules_are_replaced(lab: Lab) -> None:
-    ar1, gw1 = Router("ar1"), Router("gw1")
-    lab.attach("ar1")
-    ar1.install(Delivery(HNP1, "mn", MN_LL))
-    gw1.install(BindingRoute(HNP1, IPv6Address(ADDRESS["ar1"])))
-    mn, cn = lab.udp("mn", lab.give_address(HNP1)), lab.udp("cn", CN)
-    assert goes(cn, mn)
-    stream = Stream(cn, mn)
-    for _ in range(20):
-        Router("ar1", Interception.BROUGHT_ALONG)
-        Router("ar1")
-    received = stream.finish()
-
-    assert stream.sent > 100
-    assert received == list(range(stream.sent))
