@@ -26,7 +26,12 @@ def bindings(lab: Lab, host: str) -> dict[str, str]:
 
 def addresses(lab: Lab, cast: Cast, pool: IPv6Network) -> list[dict[str, Any]]:
     """The mobile node's addresses out of a pool, as its kernel describes them."""
-    shown = lab.host(cast.mobile_node).check_output("ip -json -6 address show dev radio0")
+    return addresses_of(lab, cast.mobile_node, pool)
+
+
+def addresses_of(lab: Lab, node: str, pool: IPv6Network) -> list[dict[str, Any]]:
+    """The same of any mobile node."""
+    shown = lab.host(node).check_output("ip -json -6 address show dev radio0")
     return [
         info
         for entry in json.loads(shown)

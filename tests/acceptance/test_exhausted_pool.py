@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from labs import BRIEF_PROFILE
-from looks import events, table
+from looks import addresses_of, events, table
 
 from dmm_testbed.topology.model import Role
 
@@ -64,10 +63,8 @@ def test_a_newcomer_is_refused_until_there_is_a_prefix_for_it(
     def leases() -> set[str]:
         return {row["mn_id"].split("@")[0] for row in table(lab, gateway, "leases")}
 
-    def addresses() -> list[str]:
-        shown = json.loads(lab.host(newcomer).check_output("ip -json -6 address show dev radio0"))
-        known = (info["local"] for entry in shown for info in entry.get("addr_info", []) if info)
-        return [address for address in known if IPv6Address(address) in cast.home_pool]
+    def addresses() -> list[dict[str, Any]]:
+        return addresses_of(lab, newcomer, cast.home_pool)
 
     until(lambda: cast.mobile_node in leases(), "a node at home has a lease")
     with with_no_prefix_left(lab, gateway):

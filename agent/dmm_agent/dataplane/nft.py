@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -71,13 +71,21 @@ def fill_table(table: str, content: str, keep: Container[str] = ()) -> None:
 
 def _objects(table: str) -> Iterator[tuple[str, str, bool]]:
     """What is in a table but rules: kind, name, and whether it is a base chain."""
-    listed = run("--json", "--terse", "list", "table", "ip6", table)
-    if listed.returncode:
-        return
-    for item in json.loads(listed.stdout)["nftables"]:
+    for item in listed("--terse", "list", "table", "ip6", table):
         for kind, described in item.items():
             if kind not in {"metainfo", "table", "rule"}:
                 yield kind, described["name"], "hook" in described
+
+
+def listed(*arguments: str) -> list[dict[str, Any]]:
+    """What `nft` lists, an item each; nothing if that is not there.
+
+    Raises:
+        NftablesError: `nft` is not there.
+        ValueError: it does not answer in JSON.
+    """
+    answer = run("--json", *arguments)
+    return list(json.loads(answer.stdout)["nftables"]) if answer.returncode == 0 else []
 
 
 def delete_table(table: str) -> None:

@@ -6,7 +6,6 @@ inside may have as source. It changes with bindings; `nftables` has the rule tha
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv6Address, IPv6Network, summarize_address_range
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +58,7 @@ def element(tunnel: NodeTunnel) -> str:
 def left_behind() -> list[NodeTunnel]:
     """What an earlier agent let in, if one did."""
     try:
-        listed = nft.run("--json", "list", "set", *_SET.split())
-        items = json.loads(listed.stdout)["nftables"] if listed.returncode == 0 else []
+        items = nft.listed("list", "set", *_SET.split())
     except (nft.NftablesError, ValueError, KeyError):
         return []
     elements = [e for item in items for e in item.get("set", {}).get("elem", [])]
