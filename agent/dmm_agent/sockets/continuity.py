@@ -71,7 +71,7 @@ def needs_its_address(found: Socket, declined: Sequence[Flow] = ()) -> bool:
     A socket that has an address is a session (TCP from its first segment on, UDP once it is
     connected) or was bound to this very address, a server for instance.
     """
-    if not _is_global(found.local) or found.state is State.TIME_WAIT:
+    if not _is_global(found.local) or found.state is State.TIME_WAIT or _ended_meanwhile(found):
         return False
     # Our side is closed, all of it has arrived, and no process is there to take what may come.
     if found.state is State.FIN_WAIT_2 and not found.inode:
@@ -79,6 +79,12 @@ def needs_its_address(found: Socket, declined: Sequence[Flow] = ()) -> bool:
     return not any(
         (found.protocol, found.remote_port) == (flow.protocol, flow.port) for flow in declined
     )
+
+
+def _ended_meanwhile(found: Socket) -> bool:
+    """Whether it ended between being found by the kernel and being told of."""
+    closed = found.protocol == "tcp" and found.state is State.CLOSED
+    return closed or not found.local_port
 
 
 def _priorities(found: Socket, listening: Mapping[tuple[IPv6Address, int], Socket]) -> set[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,18 @@ def test_unusual_addresses_are_not_global() -> None:
 
 
 # Lists that change while they are read
+
+
+@pytest.mark.parametrize(
+    ("state", "port"), [(State.CLOSED, 0), (State.FIN_WAIT_1, 0), (State.CLOSED, 5000)]
+)
+def test_a_session_that_ended_while_the_kernel_listed_it_needs_nothing(
+    state: State, port: int
+) -> None:
+    ended = replace(session(ONE), state=state, local_port=port, inode=0)
+    assert addresses_in_use([ended]) == InUse()
+    of_a_program = replace(session(ONE), protocol="udp", state=State.CLOSED)
+    assert addresses_in_use([of_a_program]) == InUse(frozenset({ONE}))
 
 
 @pytest.fixture
