@@ -1,8 +1,7 @@
-"""The way of packets to be rewritten: out by one of two joined interfaces, in again by the other.
+"""Where routes lead whose packets are rewritten: to an interface that none of them gets out by.
 
-A route through the entrance says by its next hop at whose network packets are to arrive. The next
-hop's link-layer address tells nftables at the exit, which puts the locators in, and the packet is
-routed once more.
+The next hop says at whose network they are to arrive. nftables sees it once the packet is routed,
+puts locators in, and sends what it has become to where that belongs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from dmm_agent.config import AgentConfig, NetworkEntry
 
-ENTRANCE, EXIT = "dmm-rw0", "dmm-rw1"
+ENTRANCE = "dmm-rw0"
 
 _FIRST = int(IPv6Address("fe80::1:0"))
 
@@ -27,16 +26,10 @@ class NextHop:
 
     network: NetworkEntry
     address: IPv6Address
-    link_layer: str
 
 
 def next_hops(config: AgentConfig) -> Iterator[NextHop]:
-    """One for each network with locators, the host's own included.
-
-    Link-layer addresses are multicast: the kernel drops a unicast frame that is not for it before
-    nftables sees the packet.
-    """
+    """One for each network with locators, the host's own included."""
     for number, network in enumerate(config.directory.networks, start=1):
         if network.locators is not None:
-            link_layer = f"33:33:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
-            yield NextHop(network, IPv6Address(_FIRST + number), link_layer)
+            yield NextHop(network, IPv6Address(_FIRST + number))

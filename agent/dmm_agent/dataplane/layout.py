@@ -42,7 +42,6 @@ FIRST_VISITOR_TABLE = 640
 LAST_VISITOR_TABLE = 895
 
 RULE_DECAPSULATE = 5
-RULE_REWRITTEN = 7
 RULE_LOCAL = 10
 RULE_INSIDE = 90
 RULE_BOUND = 100
@@ -72,8 +71,6 @@ MARK_HELD = 0x10000
 """Plain packets that wait while nobody knows a way for them."""
 MARK_FROM_NODE = 0x20000
 """Packets from access links, whose sources are looked up without the withdrawn ones."""
-MARK_REWRITTEN = 0x40000
-"""Packets with locators of another network's, which plain routing takes there."""
 
 LOOPBACK = "lo"
 """Where packets of the host itself come from, as rules see it."""
@@ -123,7 +120,6 @@ def layout(
     return Layout(
         rules=(
             *tunnel.decapsulating_rules(config.address),
-            *(_REWRITTEN_RULE if entrance else ()),
             Rule(RULE_LOCAL, table=TABLE_LOCAL),
             Rule(RULE_BOUND, table=TABLE_BOUND),
             *(_WITHDRAWN_RULE if config.access_links else ()),
@@ -186,11 +182,6 @@ _WITHDRAWN_RULE = (
     Rule(RULE_WITHDRAWN, table=TABLE_WITHDRAWN, incoming=LOOPBACK, mark_mask=MARK_FROM_NODE),
 )
 """Only this host's own answers find the way to who sends from a prefix that was withdrawn."""
-
-
-_REWRITTEN_RULE = (
-    Rule(RULE_REWRITTEN, table=TABLE_MAIN, mark=MARK_REWRITTEN, mark_mask=MARK_REWRITTEN),
-)
 
 
 def _own_locators(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:

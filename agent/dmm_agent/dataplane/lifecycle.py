@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmm_agent.dataplane import nft, nftables
-from dmm_agent.dataplane.entrance import ENTRANCE, EXIT, next_hops
+from dmm_agent.dataplane.entrance import ENTRANCE
 from dmm_agent.dataplane.forwarding import Forwarding, own_routes, own_rules
 from dmm_agent.dataplane.layout import (
     FIRST_VISITOR_TABLE,
@@ -29,13 +29,12 @@ from dmm_agent.dataplane.node_tunnels import NodeTunnels, left_behind
 from dmm_agent.dataplane.rtnetlink import (
     RTM_GETRULE,
     Pass,
+    add_bridge,
     add_rule,
-    add_veth,
     decode_rule,
     delete_link,
     delete_route,
     delete_rule,
-    put_neighbour,
     put_route,
     rule_dump_header,
     set_link_unnumbered,
@@ -182,14 +181,12 @@ def _delete_device(netlink: Netlink, name: str) -> None:
 def _rewriting_device(netlink: Netlink, config: AgentConfig) -> int:
     """The interface that routes lead to whose packets are rewritten."""
     if _index_of(ENTRANCE) is None:
-        _require(netlink, [add_veth(ENTRANCE, EXIT)])
-    ends = [index for index in map(_index_of, (ENTRANCE, EXIT)) if index is not None]
-    for index in ends:
-        _require(netlink, [set_link_unnumbered(index), set_link_up(index, LARGEST_MTU)])
-    entrance = ends[0]
-    hops = next_hops(config)
-    _require(netlink, [put_neighbour(entrance, hop.address, hop.link_layer) for hop in hops])
-    return entrance
+        _require(netlink, [add_bridge(ENTRANCE)])
+    index = socket.if_nametoindex(ENTRANCE)
+    # Too large for an uplink, a packet is refused as it is: not when it has been rewritten.
+    mtu = _narrowest(config.uplinks)
+    _require(netlink, [set_link_unnumbered(index), set_link_up(index, mtu)])
+    return index
 
 
 def all_rules(netlink: Netlink) -> list[Rule]:

@@ -72,7 +72,7 @@ def ruleset(
         to_us, own = f"ip6 daddr {config.address}", config.address
     rules = [f"meta l4proto {IP_PROTOCOL_IPV6} {to_us} jump tunnelled", *tunnel.guards(own)]
     if rewrites:
-        rules = [rewriting.ENTERED, *rules, rewriting.CHECKED]
+        rules = [*rules, rewriting.CHECKED]
     if config.access_links:
         rules.append(f"iifname {_links(config)} jump from_access_links")
     rules += interception.rules(config, intercepts)

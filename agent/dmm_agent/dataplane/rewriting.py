@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dmm_agent.dataplane.entrance import EXIT, next_hops
-from dmm_agent.dataplane.layout import MARK_REWRITTEN, tunnel_mark
+from dmm_agent.dataplane.entrance import ENTRANCE, next_hops
+from dmm_agent.dataplane.layout import tunnel_mark
 from dmm_agent.dataplane.locators import TRANSLATED_BITS, translations
 from dmm_agent.dataplane.nft import chain, elements
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dmm_agent.config import AgentConfig, NetworkEntry
 
 _SOURCE, _DESTINATION = f"@nh,64,{TRANSLATED_BITS}", f"@nh,192,{TRANSLATED_BITS}"
+_NEXT_HOP = "rt ip6 nexthop"
 _INNER_SOURCE, _INNER_DESTINATION = f"@th,128,{TRANSLATED_BITS}", f"@th,256,{TRANSLATED_BITS}"
 """Of the packet that an ICMPv6 error is about, behind eight octets of the error's own."""
 _ERRORS = "{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
@@ -28,7 +29,7 @@ def definitions(config: AgentConfig) -> str:
     """Maps and chains of the agent's table."""
     own = config.directory.named(config.network)
     found = list(translations(config.directory))
-    hops = {hop.network.network: hop.link_layer for hop in next_hops(config)}
+    hops = {hop.network.network: hop.address for hop in next_hops(config)}
     put_in = [
         f"{hops[t.at.network]} . {t.home:#x} : {t.locator:#x}" for t in found if t.at is not own
     ]
@@ -42,7 +43,7 @@ def definitions(config: AgentConfig) -> str:
     ]
     return "".join(
         (
-            _map("locators_there", f"ether daddr . {_DESTINATION}", _DESTINATION, put_in),
+            _map("locators_there", f"{_NEXT_HOP} . {_DESTINATION}", _DESTINATION, put_in),
             _map("locators_here", _SOURCE, _SOURCE, own_ones),
             *(
                 _map(name, field, field, taken_out)
@@ -55,12 +56,10 @@ def definitions(config: AgentConfig) -> str:
             ),
             chain(
                 "put_locators_in",
-                "meta pkttype set host",
-                # This host's own errors about what came under its locators go back as plain.
-                f"ip6 daddr {own.locators} return",
-                f"{_DESTINATION} set ether daddr . {_DESTINATION} map @locators_there",
+                f"{_DESTINATION} set {_NEXT_HOP} . {_DESTINATION} map @locators_there",
                 f"{_SOURCE} set {_SOURCE} map @locators_here",
-                f"meta mark set {MARK_REWRITTEN:#x} accept",
+                # Only a copy is routed once more, and finds the way to its new destination.
+                "dup to ip6 daddr drop",
             ),
             chain(
                 "take_locators_out",
@@ -74,17 +73,22 @@ def definitions(config: AgentConfig) -> str:
                 f"{_INNER_DESTINATION} set {_INNER_DESTINATION} map @inner_destinations",
             ),
             chain(
-                "output",
-                "type filter hook output priority mangle",
+                "postrouting",
+                "type filter hook postrouting priority mangle",
+                f'oifname "{ENTRANCE}" goto put_locators_in',
+            ),
+            # This host's own errors: about what it rewrote, and about what came under its locators.
+            chain(
+                "errors",
+                "type route hook output priority mangle",
                 f"icmpv6 type {_ERRORS} jump take_out_of_errors",
+                f"ip6 daddr {own.locators} {_DESTINATION} set {_DESTINATION} map @destinations",
             ),
             *_checks(config),
         )
     )
 
 
-ENTERED = f'iifname "{EXIT}" jump put_locators_in'
-"""The first rule of all: nothing else is to look again at a packet that is rewritten here."""
 CHECKED = "jump locators"
 """Which packets lose locators here, or may not have any; before rules that look at addresses."""
 
@@ -93,7 +97,7 @@ def _checks(config: AgentConfig) -> Iterator[str]:
     """Only mobility routers write locators, and they are outside."""
     own = config.directory.named(config.network)
     locators = elements(_locators(config.directory.networks))
-    outside = elements(f'"{name}"' for name in (*config.uplinks, EXIT))
+    outside = elements(f'"{name}"' for name in config.uplinks)
     yield chain(
         "from_outside",
         f"icmpv6 type {_ERRORS} ip6 daddr {elements((own.prefix, own.locators))} "

@@ -30,7 +30,6 @@ TABLE_LOCAL = 255
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RTM_NEWNEIGH = 28
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 
 RTN_UNICAST, RTN_UNREACHABLE, RTN_THROW = 1, 7, 9
@@ -53,8 +52,6 @@ IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_AF_SPEC = 3, 4, 18, 26
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 IFLA_IPTUN_PROTO, IFLA_IPTUN_COLLECT_METADATA = 9, 19
-VETH_INFO_PEER = 1
-NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
 IPPROTO_IPV6 = 41
 
 TUNNEL_HOP_LIMIT = 64
@@ -68,7 +65,6 @@ Without one the kernel would remember each destination as a neighbour of its own
 _ROUTE_HEADER = struct.Struct("=BBBBBBBBI")
 _RULE_HEADER = struct.Struct("=BBBBBBBBI")
 _LINK_HEADER = struct.Struct("=BxHiII")
-_NEIGHBOUR_HEADER = struct.Struct("=BxxxiHBB")
 _SEGMENT_HEADER = struct.Struct("=IBBBBBBH")
 
 
@@ -317,23 +313,6 @@ def add_ip6tnl(name: str) -> Request:
     data += attribute(IFLA_IPTUN_COLLECT_METADATA, b"")
     kind = attribute(IFLA_INFO_KIND, b"ip6tnl")
     return _add_link(name, kind + attribute(IFLA_INFO_DATA | NESTED, data))
-
-
-def add_veth(name: str, peer: str) -> Request:
-    """Create two joined interfaces, not yet up."""
-    other = _LINK_HEADER.pack(AF_UNSPEC, 0, 0, 0, 0) + attribute(IFLA_IFNAME, peer.encode() + b"\0")
-    kind = attribute(IFLA_INFO_KIND, b"veth")
-    return _add_link(
-        name, kind + attribute(IFLA_INFO_DATA | NESTED, attribute(VETH_INFO_PEER | NESTED, other))
-    )
-
-
-def put_neighbour(interface: int, address: IPv6Address, link_layer: str) -> Request:
-    """Say for good which link-layer address a neighbour has."""
-    body = _NEIGHBOUR_HEADER.pack(AF_INET6, interface, NUD_PERMANENT, 0, 0)
-    body += attribute(NDA_DST, address.packed)
-    body += attribute(NDA_LLADDR, bytes.fromhex(link_layer.replace(":", "")))
-    return Request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, body)
 
 
 def _add_link(name: str, info: bytes) -> Request:

@@ -142,8 +142,8 @@ def transfer(sender: socket.socket, receiver: socket.socket, octets: int) -> int
     return arrived
 
 
-ROUTERS_FROM_CN, ROUTERS_FROM_MN = 3, 5
-"""How often packets are routed outside of tunnels; gateways that rewrite do it twice."""
+ROUTERS_FROM_CN, ROUTERS_FROM_MN = 2, 4
+"""How many routers packets pass outside of tunnels."""
 
 
 @pytest.mark.parametrize("hops", range(1, ROUTERS_FROM_CN + 1))
