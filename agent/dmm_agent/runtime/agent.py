@@ -7,27 +7,18 @@ import gc
 import logging
 import os
 import signal
-import socket
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dmm_agent.attachment.access import QUESTION_PAUSE_S, AccessLinks
 from dmm_agent.attachment.links import LinkMonitor, list_links, look_up
 from dmm_agent.attachment.own_addresses import OwnAddresses
-from dmm_agent.dataplane.interception import INTERCEPTED_GROUP
 from dmm_agent.dataplane.lifecycle import bring_up, mobile_node_mtu
 from dmm_agent.dataplane.netlink import Netlink
 from dmm_agent.dataplane.nflog import Nflog
-from dmm_agent.dataplane.nftables import OBSERVED_GROUP, USED_GROUP
 from dmm_agent.dataplane.tunnels import TUNNELS
-from dmm_agent.functions.events import (
-    Intercepted,
-    Interception,
-    Observed,
-    Started,
-    Used,
-)
-from dmm_agent.functions.prefix import hnp_of
+from dmm_agent.functions.events import Started
+from dmm_agent.runtime import samples
 from dmm_agent.runtime.clock import Clock
 from dmm_agent.runtime.control import ControlServer
 from dmm_agent.runtime.counters import Counters
@@ -46,13 +37,11 @@ from dmm_agent.sockets.monitor import LOOK_EVERY_S
 from dmm_agent.store.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from dmm_agent.attachment.links import Link
     from dmm_agent.config import AgentConfig
-    from dmm_agent.dataplane.nflog import Sample
-    from dmm_agent.functions.events import Event
     from dmm_agent.runtime.executor import DataPlane, Functions
 
 log = logging.getLogger(__name__)
@@ -269,10 +258,7 @@ class Agent:
             self._watch(stack, self._keep(stack, relay), relay.pass_on)
 
     def _open_samples(self, stack: ExitStack, access: AccessLinks | None) -> None:
-        brought_along = {Interception.BROUGHT_ALONG}
-        groups = [OBSERVED_GROUP] if self._config.access_links else []
-        groups += [USED_GROUP] if self._functions.intercepts & brought_along else []
-        groups += [INTERCEPTED_GROUP] if self._functions.intercepts - brought_along else []
+        groups = samples.groups(self._config, self._functions.intercepts)
         if groups:
             nflog = self._keep(stack, Nflog(groups))
             self._watch(stack, nflog, lambda: self._sampled(nflog, access))
@@ -341,38 +327,13 @@ class Agent:
 
     def _sampled(self, nflog: Nflog, access: AccessLinks | None) -> None:
         self._executor.handle_all(
-            event for sample in nflog.read() for event in self._shown(sample, access)
+            event
+            for sample in nflog.read()
+            for event in samples.meaning(sample, self._config, access)
         )
 
     def _packets_held(self, hold: HoldDevice) -> None:
         self._executor.handle_all(hold.read(self._clock.now()))
-
-    def _shown(self, sample: Sample, access: AccessLinks | None) -> Iterator[Event]:
-        """What a packet that the kernel shows means."""
-        if sample.group == USED_GROUP:
-            yield from self._used(sample)
-        elif sample.group != INTERCEPTED_GROUP:
-            if access is not None:
-                yield from self._observed(sample, access)
-        elif sample.inner is None:
-            yield Intercepted(sample.source, sample.destination)
-        else:
-            yield Intercepted(*sample.inner, tunnelled_by=sample.source)
-
-    def _used(self, sample: Sample) -> Iterator[Event]:
-        """A prefix of another network, or two if one visitor talks to another."""
-        for end in (sample.source, sample.destination):
-            home = self._config.directory.home_of(end)
-            if home is not None and home.network != self._config.network:
-                yield Used(hnp_of(end))
-
-    def _observed(self, sample: Sample, access: AccessLinks) -> Iterator[Event]:
-        try:
-            link = socket.if_indextoname(sample.interface)
-        except OSError:
-            return
-        yield from access.look(link)
-        yield Observed(link, sample.link_layer, sample.source)
 
     # Time passes
 
