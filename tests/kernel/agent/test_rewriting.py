@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 GW1, GW2, GW3, AR3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3", "ar3"))
 NET2 = IPv6Network("2001:db8:2::/49")
 LOCATORS = {n: IPv6Network(f"3fff:{n}::/32") for n in (1, 2, 3)}
-UDP, ICMPV6, HOP_BY_HOP = 17, 58, 0
+IPV6, UDP, ICMPV6, HOP_BY_HOP = 41, 17, 58, 0
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR, PMTUDISC_DO = 23, 24, 25, 2
 NARROW = 1300
 LIMITS = HoldLimits(packets=8, octets=4096, time_s=1.0)
@@ -111,6 +111,16 @@ def test_from_the_node_by_its_home_network_too(lab: Lab, rewriting: Rewriting) -
     (came, left) = udp_in(home)
     assert (came[0] in LOCATORS[3], came[1] in LOCATORS[1]) == (True, True)
     assert left == (rewriting.node, IPv6Address(CN))
+
+
+def test_what_comes_out_of_a_tunnel_is_rewritten_too(lab: Lab, rewriting: Rewriting) -> None:
+    Router("gw2").install(CacheRoute(HNP1, GW1))
+    home = lab.sniff("core", "gw1")
+    assert goes(rewriting.cn, rewriting.mn)
+    packets = list(home.packets())
+    assert [(source, to) for kind, source, to, _ in packets if kind == IPV6] == [(GW2, GW1)]
+    (left,) = [(source, to) for kind, source, to, _ in packets if kind == UDP]
+    assert (left[0] in LOCATORS[1], left[1] in LOCATORS[3]) == (True, True)
 
 
 def test_tcp_gets_through_with_checksums_that_are_right(rewriting: Rewriting) -> None:
