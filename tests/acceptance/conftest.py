@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cast import Cast
+from effort import SPARE_NOTHING, spare_emulated_machines
 from labs import KINDS, NAMES, Lab, lab_of_its_own, name_of
 from tests.playing import ROOT
 
 from dmm_testbed.machines.lab import down
 from dmm_testbed.scenario.file import load_scenario
 from dmm_testbed.topology import load_topology
-from dmm_testbed.vagrant.box import machine_box
-from dmm_testbed.vagrant.kvm import try_kvm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +35,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--lab-topology", default="three-networks", help="topology of the lab")
     parser.addoption("--keep-lab", action="store_true", help="leave the lab up at the end")
+    parser.addoption(
+        SPARE_NOTHING,
+        action="store_true",
+        help="play on emulated VMs, too, what takes them many minutes more",
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -69,12 +73,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def fast_enough(request: pytest.FixtureRequest) -> None:
     """Skips what takes many minutes more on VMs, unless hardware runs them."""
-    marked = request.node.get_closest_marker("not_emulated") is not None
-    if not marked or request.config.getoption("--machines") != "vagrant":
-        return
-    attempt = try_kvm(machine_box().kernel, ROOT / "build" / "kvm.json")
-    if not attempt.usable:
-        pytest.skip("no hardware virtualisation, and emulated machines take many minutes for this")
+    if request.node.get_closest_marker("not_emulated") is not None:
+        spare_emulated_machines(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -108,9 +108,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def five_networks(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab of five networks, with a node that mobility is declined to."""
-    machines = request.config.getoption("--machines")
-    too_many = "a lab of its own, which takes 14 more VMs"
-    with lab_of_its_own(machines, too_many, "five", "five-networks") as made:
+    with lab_of_its_own(request.config, "five", "five-networks") as made:
         yield made
 
 
@@ -123,9 +121,9 @@ def cast(lab: Lab) -> Cast:
 
 
 @pytest.fixture
-def until(until: Callable[..., Any], lab: Lab) -> Callable[..., Any]:
+def until(until: Callable[..., Any], request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Look first, then wait until something is true; longer where machines are slow."""
-    if lab.kind == "namespace":
+    if request.config.getoption("--machines") == "namespace":
         return until
 
     def wait(look: Callable[[], Any], what: str, within_s: float = 60.0) -> Any:

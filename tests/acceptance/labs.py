@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from effort import need_room, spare_emulated_machines
 from tests.playing import ROOT, play
 
 from dmm_testbed.machines.reach import reach
@@ -28,6 +28,7 @@ from dmm_testbed.topology.profile import load_profile
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pytest
     from tests.playing import Played
 
     from dmm_testbed.machines.reach import Reach
@@ -65,20 +66,19 @@ def name_of(lab: str) -> str:
 
 @contextmanager
 def lab_of_its_own(
-    machines: str, too_many: str, name: str, topology: str, profile: str = ""
+    config: pytest.Config, name: str, topology: str, profile: str = ""
 ) -> Iterator[Lab]:
-    """A lab of namespace machines for as long as the block runs.
+    """One more lab, of the same kind of machines, for as long as the block runs.
 
     Args:
-        machines: what the machines of the tests are; of no other kind are there more than one lab.
-        too_many: why that is so, for those that are skipped.
+        config: says of which kind; a lab of VMs that is too much for the computer is skipped.
         name: one of NAMES.
         topology: name of its topology.
         profile: what it is made with; the usual one if left out.
     """
-    if machines != "namespace":
-        pytest.skip(too_many)
-    made = Lab(name_of(name), "namespace", topology, profile or USUAL_PROFILE)
+    made = Lab(name_of(name), config.getoption("--machines"), topology, profile or USUAL_PROFILE)
+    spare_emulated_machines(config)
+    need_room(config, made.file)
     try:
         made.make(print)
         yield made
@@ -136,14 +136,14 @@ class Lab:
 
     def play(self, playbook: str, *options: str, **variables: str) -> Played:
         """Run a playbook of ours on the lab."""
-        return self._play(self._usual[0], playbook, *options, **variables)
+        return self._play(self.file, playbook, *options, **variables)
 
     def change_to(self, topology: Path | None = None, profile: str | None = None) -> bool:
         """Have the lab be as another file and another profile say; by default, as it was made.
 
         Gives whether it was otherwise. Nodes that are attached nowhere stay so.
         """
-        wanted = (topology or self._usual[0], profile or self.profile)
+        wanted = (topology or self.file, profile or self.profile)
         if self._present == wanted:
             return False
         same_machines = self._present is not None and self._present[0] == wanted[0]
@@ -157,7 +157,7 @@ class Lab:
     def play_scenario(self, directory: Path, profile: str | None = None) -> Results:
         """Play the scenario of the lab's topology with a profile, on agents that know nothing."""
         self.begin_anew(profile=profile)
-        file, chosen = ROOT / self._usual[0], profile or self.profile
+        file, chosen = ROOT / self.file, profile or self.profile
         topology = load_topology(file)
         scenario = expected_with(
             load_profile(file.parent / "profiles" / f"{chosen}.yml"),
@@ -222,7 +222,7 @@ class Lab:
 
     def machines(self, *roles: Role) -> dict[str, dict[str, Any]]:
         """All that is known of the machines with these roles, or of all, by name."""
-        machines = load_topology(ROOT / self._usual[0]).machines.values()
+        machines = load_topology(ROOT / self.file).machines.values()
         return {m.name: plain_machine(m) for m in machines if not roles or m.role in roles}
 
     def elsewhere(self, node: str) -> str:
@@ -231,15 +231,20 @@ class Lab:
         Always the same one: where a node first attaches in a network, its prefix of that network
         is at home for a day.
         """
-        machines = load_topology(ROOT / self._usual[0]).machines
+        machines = load_topology(ROOT / self.file).machines
         mobile = machines[node].mobile
         assert mobile is not None
         home = machines[mobile.attach].network
         return next(name for name in mobile.hears if machines[name].network != home)
 
     @property
+    def file(self) -> Path:
+        """The topology's file, from the project's folder."""
+        return Path("inventory") / f"{self.topology}.yml"
+
+    @property
     def _usual(self) -> tuple[Path, str]:
-        return Path("inventory") / f"{self.topology}.yml", self.profile
+        return self.file, self.profile
 
     @property
     def _vagrant_files(self) -> Path:
@@ -256,6 +261,7 @@ class Lab:
                 env={
                     **os.environ,
                     "TOPOLOGY": self.topology,
+                    "PROFILE": self.profile,
                     "LAB": self.name,
                     "VAGRANT_DOTFILE_PATH": str(files or self._vagrant_files),
                 },

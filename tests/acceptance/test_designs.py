@@ -49,9 +49,7 @@ REPORT = ROOT / "build" / "report" / "designs"
 @pytest.fixture(scope="session")
 def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab with somebody to talk to in every network."""
-    machines = request.config.getoption("--machines")
-    too_many = "labs of their own, which take 16 more VMs each"
-    with lab_of_its_own(machines, too_many, "many", "designs") as made:
+    with lab_of_its_own(request.config, "many", "designs") as made:
         yield made
 
 

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def flat(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three flattened networks."""
-    machines = request.config.getoption("--machines")
-    too_many = "a lab of its own, which takes six more VMs"
-    with lab_of_its_own(machines, too_many, "flat", "flat", "flat-query") as made:
+    with lab_of_its_own(request.config, "flat", "flat", "flat-query") as made:
         yield made
 
 

@@ -40,9 +40,7 @@ print(socket.create_connection(("{to}", 8642), timeout=5).getsockname()[0])
 @pytest.fixture(scope="module")
 def plain(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Two networks that nodes move between, a router among them; a correspondent in a third."""
-    machines = request.config.getoption("--machines")
-    too_many = "a lab of its own, which takes ten more VMs"
-    with lab_of_its_own(machines, too_many, "host", TOPOLOGY, PROFILE) as made:
+    with lab_of_its_own(request.config, "host", TOPOLOGY, PROFILE) as made:
         yield made
 
 
