@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from tests.kernel.agent.lab import Lab, Sniffer
 
+pytestmark = pytest.mark.other_kernels
+
 GW1, GW2, GW3, AR3 = (IPv6Address(ADDRESS[host]) for host in ("gw1", "gw2", "gw3", "ar3"))
 NET2 = IPv6Network("2001:db8:2::/49")
 LOCATORS = {n: IPv6Network(f"3fff:{n}::/32") for n in (1, 2, 3)}
