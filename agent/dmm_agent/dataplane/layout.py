@@ -23,7 +23,7 @@ from dmm_agent.dataplane.rtnetlink import (
 from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from ipaddress import IPv6Network
 
     from dmm_agent.config import AgentConfig, NetworkEntry
@@ -42,6 +42,7 @@ FIRST_VISITOR_TABLE = 640
 LAST_VISITOR_TABLE = 895
 
 RULE_DECAPSULATE = 5
+RULE_LOCATORS = 7
 RULE_LOCAL = 10
 RULE_INSIDE = 90
 RULE_BOUND = 100
@@ -120,6 +121,7 @@ def layout(
     return Layout(
         rules=(
             *tunnel.decapsulating_rules(config.address),
+            *(_locator_rules(others) if entrance else ()),
             Rule(RULE_LOCAL, table=TABLE_LOCAL),
             Rule(RULE_BOUND, table=TABLE_BOUND),
             *(_WITHDRAWN_RULE if config.access_links else ()),
@@ -182,6 +184,13 @@ _WITHDRAWN_RULE = (
     Rule(RULE_WITHDRAWN, table=TABLE_WITHDRAWN, incoming=LOOPBACK, mark_mask=MARK_FROM_NODE),
 )
 """Only this host's own answers find the way to who sends from a prefix that was withdrawn."""
+
+
+def _locator_rules(others: Iterable[NetworkEntry]) -> Iterator[Rule]:
+    """What is rewritten here takes plain routing, which need not be found out rule by rule."""
+    for network in others:
+        if network.locators is not None:
+            yield Rule(RULE_LOCATORS, table=TABLE_MAIN, destination=network.locators)
 
 
 def _own_locators(config: AgentConfig, entrance: int) -> Iterator[KernelRoute]:

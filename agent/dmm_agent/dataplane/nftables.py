@@ -24,7 +24,8 @@ from dmm_agent.wire import DESTINATION_OPTIONS, ROUTING
 from dmm_agent.wire import NEXT_HEADER as MOBILITY_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from ipaddress import IPv6Network
 
     from dmm_agent.config import AgentConfig
     from dmm_agent.dataplane.tunnels import Tunnel
@@ -87,7 +88,7 @@ def ruleset(
 {interception.chains(config, intercepts)}\
 {chain("prerouting", "type filter hook prerouting priority mangle", *rules)}\
 {_HOME_ADDRESS_CHAIN if home_addresses else ""}\
-{_forward_chain(used[1])}\
+{_forward_chain([*([rewriting.REWRITTEN] if rewrites else []), *used[1]])}\
 """
     counter = f"ruleset_{hashlib.sha256(fixed.encode()).hexdigest()[:16]}"
     return Ruleset(f"  counter {counter} {{ }}\n{fixed}", counter)
@@ -141,8 +142,12 @@ def _trust_chains(config: AgentConfig) -> str:
     """
     networks = config.directory.networks
     plain = [n.plain for n in networks if n.plain is not None]
-    nodes = elements([*(n.mobile_pool for n in networks), *plain])
-    marks = elements(f"{n.prefix} : {tunnel_mark(i):#x}" for i, n in enumerate(networks))
+    nodes = [*(n.mobile_pool for n in networks), *plain]
+    marks = elements(
+        f"{routers} : {tunnel_mark(i):#x}"
+        for i, n in enumerate(networks)
+        for routers in _without(nodes, n.prefix)
+    )
     return chain(
         "tunnelled_by_a_node",
         f"ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @{NODE_TUNNELS} "
@@ -150,10 +155,19 @@ def _trust_chains(config: AgentConfig) -> str:
         "counter drop",
     ) + chain(
         "tunnelled",
-        f"ip6 saddr {nodes} goto tunnelled_by_a_node",
         f"meta mark set ip6 saddr map {marks} return",
         "goto tunnelled_by_a_node",
     )
+
+
+def _without(holes: Iterable[IPv6Network], prefix: IPv6Network) -> list[IPv6Network]:
+    """What is left of a prefix."""
+    left = [prefix]
+    for hole in holes:
+        apart = [part for part in left if not part.overlaps(hole)]
+        around = [part for part in left if hole.subnet_of(part)]
+        left = apart + [rest for part in around for rest in part.address_exclude(hole)]
+    return left
 
 
 def _home_agent_chain(config: AgentConfig) -> str:

@@ -57,9 +57,7 @@ def definitions(config: AgentConfig) -> str:
             chain(
                 "put_locators_in",
                 f"{_DESTINATION} set {_NEXT_HOP} . {_DESTINATION} map @locators_there",
-                f"{_SOURCE} set {_SOURCE} map @locators_here",
-                # Only a copy is routed once more, and finds the way to its new destination.
-                "dup to ip6 daddr drop",
+                f"ip6 saddr != {own.prefix} {_SOURCE} set {_SOURCE} map @locators_here",
             ),
             chain(
                 "take_locators_out",
@@ -72,23 +70,28 @@ def definitions(config: AgentConfig) -> str:
                 f"{_INNER_SOURCE} set {_INNER_SOURCE} map @inner_sources",
                 f"{_INNER_DESTINATION} set {_INNER_DESTINATION} map @inner_destinations",
             ),
-            chain(
-                "postrouting",
-                "type filter hook postrouting priority mangle",
-                f'oifname "{ENTRANCE}" goto put_locators_in',
-            ),
+            # What passes is not routed once more; a copy is, as if this host had sent it.
+            chain("rewritten", "jump put_locators_in", "dup to ip6 daddr drop"),
             # This host's own errors: about what it rewrote, and about what came under its locators.
             chain(
-                "errors",
-                "type route hook output priority mangle",
-                f"icmpv6 type {_ERRORS} jump take_out_of_errors",
+                "own_errors",
+                "jump take_out_of_errors",
                 f"ip6 daddr {own.locators} {_DESTINATION} set {_DESTINATION} map @destinations",
+            ),
+            # What this host sends itself is routed once more if it has another destination by then.
+            chain(
+                "sent",
+                "type route hook output priority mangle",
+                f"icmpv6 type {_ERRORS} jump own_errors",
+                f'oifname "{ENTRANCE}" goto put_locators_in',
             ),
             *_checks(config),
         )
     )
 
 
+REWRITTEN = f'oifname "{ENTRANCE}" goto rewritten'
+"""The first rule for packets that pass this host, once their way is known."""
 CHECKED = "jump locators"
 """Which packets lose locators here, or may not have any; before rules that look at addresses."""
 
@@ -118,5 +121,6 @@ def _locators(networks: Iterable[NetworkEntry]) -> Iterator[IPv6Network]:
 
 
 def _map(name: str, key: str, data: str, there: list[str]) -> str:
-    body = f"    elements = {elements(there)}\n" if there else ""
+    """A map that does not grow; told so, the kernel takes a quicker way to look into it."""
+    body = f"    size {len(there)}\n    elements = {elements(there)}\n" if there else ""
     return f"  map {name} {{\n    typeof {key} : {data}\n{body}  }}\n"

@@ -154,7 +154,7 @@ def transfer(sender: socket.socket, receiver: socket.socket, octets: int) -> int
     return arrived
 
 
-ROUTERS_FROM_CN, ROUTERS_FROM_MN = 2, 4
+ROUTERS_FROM_CN, ROUTERS_FROM_MN, ROUTERS_BY_HOME = 2, 4, 6
 """How many routers packets pass outside of tunnels."""
 
 
@@ -171,6 +171,11 @@ def test_errors_on_the_way_from_it_say_the_address_that_it_sent_from(
     rewriting: Rewriting, hops: int
 ) -> None:
     rewriting.know_the_direct_route()
+    assert expires(rewriting.mn, IPv6Address(CN), hops)
+
+
+@pytest.mark.parametrize("hops", range(1, ROUTERS_BY_HOME + 1))
+def test_so_do_those_of_its_home_network_and_beyond(rewriting: Rewriting, hops: int) -> None:
     assert expires(rewriting.mn, IPv6Address(CN), hops)
 
 
