@@ -115,7 +115,7 @@ def bring_up(
         home_addresses=home_addresses,
     )
     if not nft.has_counter(nftables.TABLE, ruleset.counter):
-        nft.fill_table(nftables.TABLE, ruleset.content, keep={nftables.NODE_TUNNELS})
+        nft.fill_table(nftables.TABLE, ruleset.content, ruleset.sets)
     ways = steering(config, tunnel, device, entrance)
     forwarding = Forwarding(netlink, plan.own_prefix, ways, NodeTunnels(left_behind()))
     forwarding.adopt()

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 COMMAND_TIMEOUT_S = 30
 
@@ -46,24 +46,27 @@ def has_counter(table: str, counter: str) -> bool:
     return run("list", "counter", "ip6", table, counter).returncode == 0
 
 
-def fill_table(table: str, content: str, keep: Container[str] = ()) -> None:
-    """Give a table of IPv6 other content in one transaction, and drop as little as can be.
+def fill_table(table: str, content: str, sets: Mapping[str, str]) -> None:
+    """Give a table of IPv6 other content, all rules in one transaction, without losing packets.
 
     Base chains stay, and get other rules at once. The rules of one that is deleted are in force for
-    a moment longer than the elements of its sets: what is not in a set then would be dropped.
+    a moment longer than the elements of its sets, and new rules, on newer kernels, a moment before
+    those of new sets: whatever drops what is not in a set needs one that is there all the time.
 
     Args:
         table: its name; it need not be there.
-        content: chains, sets and the rest; a base chain that hooks in elsewhere needs another name.
-        keep: names of sets that stay, with their elements; `content` has them as they are.
+        content: chains and the rest; a base chain that hooks in elsewhere needs another name.
+        sets: sets and maps, by their names, which are made before and stay as they are, with their
+            elements, if they are there.
 
     Raises:
         NftablesError: `nft` is not there or refuses.
     """
+    load(f"table ip6 {table} {{\n{''.join(sets.values())}}}\n")
     gone = "".join(
         f"delete {kind} ip6 {table} {name}\n"
         for kind, name, hooks in _objects(table)
-        if name not in keep and not (hooks and f"chain {name} {{" in content)
+        if name not in sets and not (hooks and f"chain {name} {{" in content)
     )
     empty = f"table ip6 {table}\nflush table ip6 {table}\n{gone}"
     load(f"{empty}table ip6 {table} {{\n{content}}}\n")

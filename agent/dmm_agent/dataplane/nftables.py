@@ -48,6 +48,8 @@ class Ruleset(NamedTuple):
     """What the table has, as `nft` reads it, and the counter in it whose name tells its rules."""
 
     content: str
+    sets: dict[str, str]
+    """Those that who may tunnel here depends on, by name."""
     counter: str
 
 
@@ -73,14 +75,18 @@ def ruleset(
         to_us, own = f"ip6 daddr {config.address}", config.address
     rules = [f"meta l4proto {IP_PROTOCOL_IPV6} {to_us} jump tunnelled", *tunnel.guards(own)]
     if rewrites:
-        rules = [*rules, rewriting.CHECKED]
+        rules.append(rewriting.CHECKED)
     if config.access_links:
         rules.append(f"iifname {_links(config)} jump from_access_links")
     rules += interception.rules(config, intercepts)
     used = _used_rules(config) if Interception.BROUGHT_ALONG in intercepts else ([], [])
     rules += used[0]
+    forward = [*([rewriting.REWRITTEN] if rewrites else []), *used[1]]
+    sets = {NODE_TUNNELS: _NODE_TUNNELS}
+    if own:
+        routers = _routers(config)
+        sets[_name_of(routers)] = f"  map {_name_of(routers)} {routers}"
     fixed = f"""\
-{_NODE_TUNNELS}\
 {"".join(_sets(config, intercepts))}\
 {rewriting.definitions(config) if rewrites else ""}\
 {_trust_chains(config) if own else _home_agent_chain(config)}\
@@ -88,10 +94,14 @@ def ruleset(
 {interception.chains(config, intercepts)}\
 {chain("prerouting", "type filter hook prerouting priority mangle", *rules)}\
 {_HOME_ADDRESS_CHAIN if home_addresses else ""}\
-{_forward_chain([*([rewriting.REWRITTEN] if rewrites else []), *used[1]])}\
+{_forward_chain(forward)}\
 """
-    counter = f"ruleset_{hashlib.sha256(fixed.encode()).hexdigest()[:16]}"
-    return Ruleset(f"  counter {counter} {{ }}\n{fixed}", counter)
+    counter = f"ruleset_{_digest(fixed + ''.join(sets.values()))}"
+    return Ruleset(f"  counter {counter} {{ }}\n{fixed}", sets, counter)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _forward_chain(rules: list[str]) -> str:
@@ -140,6 +150,20 @@ def _trust_chains(config: AgentConfig) -> str:
     And mobile nodes from where a binding says that they are, as who it says that they are.
     `meta l4proto` has found an inner packet also behind destination options, as the kernel does.
     """
+    return chain(
+        "tunnelled_by_a_node",
+        f"ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @{NODE_TUNNELS} "
+        f"meta mark set {MARK_TUNNELLED:#x} return",
+        "counter drop",
+    ) + chain(
+        "tunnelled",
+        f"meta mark set ip6 saddr map @{_name_of(_routers(config))} return",
+        "goto tunnelled_by_a_node",
+    )
+
+
+def _routers(config: AgentConfig) -> str:
+    """The map from where routers tunnel to the mark of their network, but for its name."""
     networks = config.directory.networks
     plain = [n.plain for n in networks if n.plain is not None]
     nodes = [*(n.mobile_pool for n in networks), *plain]
@@ -148,16 +172,13 @@ def _trust_chains(config: AgentConfig) -> str:
         for i, n in enumerate(networks)
         for routers in _without(nodes, n.prefix)
     )
-    return chain(
-        "tunnelled_by_a_node",
-        f"ip6 nexthdr {IP_PROTOCOL_IPV6} {_INNER_SOURCE} @{NODE_TUNNELS} "
-        f"meta mark set {MARK_TUNNELLED:#x} return",
-        "counter drop",
-    ) + chain(
-        "tunnelled",
-        f"meta mark set ip6 saddr map {marks} return",
-        "goto tunnelled_by_a_node",
-    )
+    body = f"    typeof ip6 saddr : meta mark\n    flags interval\n    elements = {marks}\n"
+    return f"{{\n{body}  }}\n"
+
+
+def _name_of(routers: str) -> str:
+    """Another directory needs another map, since what is in one stays."""
+    return f"routers_{_digest(routers)}"
 
 
 def _without(holes: Iterable[IPv6Network], prefix: IPv6Network) -> list[IPv6Network]:
