@@ -262,10 +262,16 @@ class Lab:
         }
 
     def give_address(self, prefix: IPv6Network) -> IPv6Address:
-        """Configure an address by hand, as router advertisements would; returns it."""
+        """Configure an address by hand, as router advertisements would; returns it.
+
+        It can be bound to at once, but the kernel makes its local route when it has the time.
+        """
         address = prefix.network_address + int(MN_LL) % (1 << 64)
         add = f"addr add {address}/128 dev radio0 nodad"
         ip("mn", f"{add}\nroute replace default via {ROUTER_LL} dev radio0")
+        local = ("route", "show", "table", "local", str(address))
+        if not until(lambda: run("ip", "-n", PREFIX + "mn", "-6", *local) != ""):
+            raise RuntimeError(f"the node does not take packets to {address}")
         return address
 
     # Traffic
