@@ -47,12 +47,19 @@ def restored() -> Iterator[None]:
     data_plane_of.update(dict.fromkeys(HOSTS, "seg6"))
 
 
-def comparable(host: str) -> str:
-    """The state of a host without what differs from run to run: addresses of links, counters."""
+IN_A_TABLE = r"(?ms)^\t(?:chain|set|map|counter) .*?^\t}$"
+"""As nftables lists it, in the order in which it was made."""
+
+
+def comparable(host: str) -> tuple[list[str], list[str], str]:
+    """The state of a host without what differs from run to run: addresses, counters, order."""
     with inside(host):
         source = run("ip", "sr", "tunsrc", "show")
     text = re.sub(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", "MAC", state(host))
-    return re.sub(r"packets \d+ bytes \d+", "", text) + source
+    text = re.sub(r"packets \d+ bytes \d+", "", text)
+    inside_tables = re.findall(IN_A_TABLE, text)
+    others = re.sub(IN_A_TABLE, "", text).split("\n")
+    return [line for line in others if line], sorted(inside_tables), source
 
 
 @pytest.mark.ip6tnl
