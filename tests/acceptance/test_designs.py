@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from labs import lab_of_its_own
+from signalling import different_messages, messages_in
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from labs import Lab
 
-    from dmm_testbed.results import ChartMessage, DirectionPath, Results, Step
+    from dmm_testbed.results import DirectionPath, Results, Step
 
 ANYCAST = ("anycast-query", "anycast-push")
 REWRITING = "gateway-query-rewrite"
@@ -77,19 +78,8 @@ def step_of(results: Results, name: str, place: str) -> Step:
     return next(step for step in results.steps if step.name == f"{name}-{place}")
 
 
-def messages_in(results: Results, name: str) -> list[ChartMessage]:
-    """The signalling of a step."""
-    step = step_of(results, name, PLACES[0])
-    end_ms = step.at_ms + step.duration_ms
-    return [m for m in results.messages if m.signalling and step.at_ms <= m.at_ms < end_ms]
-
-
 def messages_of(results: Results, name: str) -> Counter[str]:
-    """The messages of a step by type, each counted once however often it was sent."""
-    sent = {
-        (m.sender, m.receiver, m.label, m.detail.split(",")[0]) for m in messages_in(results, name)
-    }
-    return Counter(label for _, _, label, _ in sent)
+    return different_messages(results, step_of(results, name, PLACES[0]))
 
 
 def ends_of_tunnels(path: DirectionPath) -> set[tuple[str, str]]:
@@ -180,7 +170,8 @@ def test_the_first_packets_to_a_node_that_moved_go_by_its_home(played: Results) 
 @pytest.mark.parametrize("profile", TOLD)
 def test_where_mrs_are_told_the_first_packet_meets_the_home_which_tells(played: Results) -> None:
     """One is enough, of any session, TCP's included; paths are those of UDP packets alone."""
-    assert "gw1" in {m.sender for m in messages_in(played, "away") if m.label == "UPN"}
+    away = messages_in(played, step_of(played, "away", PLACES[0]))
+    assert "gw1" in {m.sender for m in away if m.label == "UPN"}
 
 
 @pytest.mark.parametrize("place", OUTSIDE)
