@@ -82,14 +82,12 @@ def ruleset(
     used = _used_rules(config) if Interception.BROUGHT_ALONG in intercepts else ([], [])
     rules += used[0]
     forward = [*([rewriting.REWRITTEN] if rewrites else []), *used[1]]
-    sets = {NODE_TUNNELS: _NODE_TUNNELS}
-    if own:
-        routers = _routers(config)
-        sets[_name_of(routers)] = f"  map {_name_of(routers)} {routers}"
+    routers, where_routers_are = _routers(config)
+    sets = {NODE_TUNNELS: _NODE_TUNNELS} | ({routers: where_routers_are} if own else {})
     fixed = f"""\
 {"".join(_sets(config, intercepts))}\
 {rewriting.definitions(config) if rewrites else ""}\
-{_trust_chains(config) if own else _home_agent_chain(config)}\
+{_trust_chains(routers) if own else _home_agent_chain(config)}\
 {_access_chains(config) if config.access_links else ""}\
 {interception.chains(config, intercepts)}\
 {chain("prerouting", "type filter hook prerouting priority mangle", *rules)}\
@@ -144,7 +142,7 @@ def _links(config: AgentConfig) -> str:
     return elements(f'"{link}"' for link in config.access_links)
 
 
-def _trust_chains(config: AgentConfig) -> str:
+def _trust_chains(routers: str) -> str:
     """Only routers of the directory's networks may tunnel to us; the mark says from which.
 
     And mobile nodes from where a binding says that they are, as who it says that they are.
@@ -157,13 +155,16 @@ def _trust_chains(config: AgentConfig) -> str:
         "counter drop",
     ) + chain(
         "tunnelled",
-        f"meta mark set ip6 saddr map @{_name_of(_routers(config))} return",
+        f"meta mark set ip6 saddr map @{routers} return",
         "goto tunnelled_by_a_node",
     )
 
 
-def _routers(config: AgentConfig) -> str:
-    """The map from where routers tunnel to the mark of their network, but for its name."""
+def _routers(config: AgentConfig) -> tuple[str, str]:
+    """The map from where routers tunnel to the mark of their network: its name, and all of it.
+
+    Another directory needs another name, since what is in a map stays.
+    """
     networks = config.directory.networks
     plain = [n.plain for n in networks if n.plain is not None]
     nodes = [*(n.mobile_pool for n in networks), *plain]
@@ -172,13 +173,9 @@ def _routers(config: AgentConfig) -> str:
         for i, n in enumerate(networks)
         for routers in _without(nodes, n.prefix)
     )
+    name = f"routers_{_digest(marks)}"
     body = f"    typeof ip6 saddr : meta mark\n    flags interval\n    elements = {marks}\n"
-    return f"{{\n{body}  }}\n"
-
-
-def _name_of(routers: str) -> str:
-    """Another directory needs another map, since what is in one stays."""
-    return f"routers_{_digest(routers)}"
+    return name, f"  map {name} {{\n{body}  }}\n"
 
 
 def _without(holes: Iterable[IPv6Network], prefix: IPv6Network) -> list[IPv6Network]:
