@@ -9,10 +9,8 @@ import pytest
 from tests.playing import ROOT
 
 from dmm_testbed.topology import load_topology
-from dmm_testbed.vagrant.box import machine_box
-from dmm_testbed.vagrant.kvm import Attempt, try_kvm
+from dmm_testbed.vagrant.computer import demands, hardware
 from dmm_testbed.vagrant.plan import MEMORY_MIB, plan
-from dmm_testbed.vagrant.resources import needs, shortage, this_computer
 
 SPARE_NOTHING = "--spare-nothing"
 DISKS = Path("/var/lib")
@@ -22,7 +20,7 @@ def spare_emulated_machines(config: pytest.Config) -> None:
     """Skip what takes many minutes more where virtual machines are emulated."""
     if config.getoption("--machines") != "vagrant" or config.getoption(SPARE_NOTHING):
         return
-    attempt = _hardware()
+    attempt = hardware(libvirt=_by_libvirt())
     if not attempt.usable:
         pytest.skip(
             f"takes many minutes more on emulated machines, and {attempt.reason}; "
@@ -36,14 +34,10 @@ def need_room(config: pytest.Config, topology: Path) -> None:
         return
     memory_mib = int(os.environ.get("DMM_MEMORY_MIB", MEMORY_MIB))
     wanted = plan(load_topology(ROOT / topology), "more", memory_mib)
-    computer = this_computer(DISKS)
-    short = shortage(needs(wanted, emulated=not _hardware().usable, cores=computer.cores), computer)
+    _needed, short = demands(wanted, DISKS, emulated=not hardware(libvirt=_by_libvirt()).usable)
     if short:
         pytest.skip("one more lab: " + "; ".join(short))
 
 
-def _hardware() -> Attempt:
-    """Whether hardware runs guests; VirtualBox knows no other way."""
-    if os.environ.get("VAGRANT_DEFAULT_PROVIDER", "libvirt") != "libvirt":
-        return Attempt(True, "")
-    return try_kvm(machine_box().kernel, ROOT / "build" / "kvm.json")
+def _by_libvirt() -> bool:
+    return os.environ.get("VAGRANT_DEFAULT_PROVIDER", "libvirt") == "libvirt"

@@ -15,13 +15,11 @@ from dmm_testbed.machines.errors import MachineError
 from dmm_testbed.machines.state import secret_file
 from dmm_testbed.topology import InputError, load_topology
 from dmm_testbed.vagrant import box as boxes
-from dmm_testbed.vagrant.kvm import Attempt, try_kvm
+from dmm_testbed.vagrant import computer
 from dmm_testbed.vagrant.plan import MEMORY_MIB, plan
-from dmm_testbed.vagrant.resources import needs, shortage, this_computer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
-TRIED = boxes.ROOT / "build" / "kvm.json"
 EXIT_REFUSED = 2
 
 
@@ -61,13 +59,12 @@ def check(
         wanted = plan(load_topology(topology), lab, memory_mib)
     except InputError as error:
         _refuse(str(error))
-    computer = this_computer(place)
-    kvm = Attempt(True, "") if hardware else try_kvm(boxes.machine_box().kernel, TRIED)
-    needed = needs(wanted, emulated=not kvm.usable, cores=computer.cores)
-    if short := shortage(needed, computer):
+    found = computer.hardware(libvirt=not hardware)
+    needed, short = computer.demands(wanted, place, emulated=not found.usable)
+    if short:
         _refuse("\n".join(short))
-    say = [needed.sentence(), *([] if kvm.usable else [f"because {kvm.reason}"])]
-    print(json.dumps({"emulated": not kvm.usable, "say": ", ".join(say)}))
+    say = [needed.sentence(), *([] if found.usable else [f"because {found.reason}"])]
+    print(json.dumps({"emulated": not found.usable, "say": ", ".join(say)}))
 
 
 @app.command()
