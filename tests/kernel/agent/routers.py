@@ -39,8 +39,11 @@ def no_ip6tnl() -> str | None:
     return None
 
 
-def settings(host: str) -> dict[str, Any]:
-    """What Ansible would write into a host's configuration file."""
+NETWORKS = (1, 2, 3)
+
+
+def settings(host: str, networks: Sequence[int] = NETWORKS) -> dict[str, Any]:
+    """What Ansible would write into a host's configuration file, with these in the directory."""
     number = int(host[2])
     access = host.startswith("ar")
     blocks = {1: BLOCK1, 3: BLOCK3}
@@ -67,7 +70,7 @@ def settings(host: str) -> dict[str, Any]:
                     "lm": ADDRESS[f"gw{n}"],
                     "mr": ADDRESS[f"gw{n}"],
                 }
-                for n in (1, 2, 3)
+                for n in networks
             ]
         },
         "mobile_nodes": {"nodes": [{"id": "mn11@dmm.example", "link_layer": MN_MAC}]},
@@ -86,9 +89,10 @@ class Router:
         hold_device: int = 0,
         rewrites: bool = False,
         declined_flows: Sequence[Mapping[str, Any]] = (),
+        networks: Sequence[int] = NETWORKS,
     ) -> None:
         self.host = host
-        described = settings(host)
+        described = settings(host, networks)
         described["mobile_nodes"]["declined_flows"] = declined_flows
         if rewrites:
             for number, network in enumerate(described["directory"]["networks"], start=1):

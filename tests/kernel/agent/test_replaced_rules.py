@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, MN_LL, goes
 from tests.kernel.agent.routers import Router
 
@@ -16,6 +17,8 @@ from dmm_agent.functions.effects import BindingRoute, Delivery
 from dmm_agent.functions.events import Interception
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.kernel.agent.lab import Lab
 
 SO_RCVBUFFORCE = 33
@@ -67,8 +70,26 @@ class Flood:
         return self._sent.value, self._received
 
 
-def test_no_packet_is_lost_while_rules_are_replaced(lab: Lab) -> None:
-    gw1, gw3, ar3 = Router("gw1"), Router("gw3"), Router("ar3")
+class Change(NamedTuple):
+    """What a gateway's rules are made of, before and after; they go back and forth."""
+
+    before: Callable[[], Router]
+    after: Callable[[], Router]
+
+
+CHANGES = {
+    "of what its functions want to see": Change(
+        before=lambda: Router("gw3"), after=lambda: Router("gw3", Interception.OUTBOUND)
+    ),
+    "of whom the directory knows": Change(
+        before=lambda: Router("gw3"), after=lambda: Router("gw3", networks=(1, 3))
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_packet_is_lost_while_rules_are_replaced(lab: Lab, change: Change) -> None:
+    gw1, gw3, ar3 = Router("gw1"), change.before(), Router("ar3")
     lab.attach("ar3")
     ar3.install(Delivery(HNP1, "mn", MN_LL))
     gw3.install(BindingRoute(HNP1, AR3))
@@ -77,7 +98,7 @@ def test_no_packet_is_lost_while_rules_are_replaced(lab: Lab) -> None:
     assert goes(cn, mn)
     flood = Flood(cn, mn)
     for number in range(REPLACEMENTS):
-        Router("gw3", *[Interception.OUTBOUND] * (number % 2))
+        change.before() if number % 2 else change.after()
     sent, received = flood.finish()
     assert sent > REPLACEMENTS
     assert received == sent
