@@ -7,9 +7,11 @@ await, and a batch costs one system call. A route costs 13 microseconds this way
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,6 +46,8 @@ NESTED = 0x8000
 
 BATCH_SIZE = 64
 """Most messages in one `send`; their acknowledgements fit the receive buffer with room to spare."""
+MEMORY_RETRIES = 100
+MEMORY_RETRY_AFTER_S = 0.005
 ANSWER_TIMEOUT_S = 5.0
 RECEIVE_SIZE = 1 << 17
 
@@ -76,9 +80,9 @@ class Answer:
 class NetlinkError(Exception):
     """The kernel refused a dump or gave no answer; `errno` says why, 0 if nobody knows."""
 
-    def __init__(self, sentence: str, errno: int = 0) -> None:
+    def __init__(self, sentence: str, number: int = 0) -> None:
         super().__init__(sentence)
-        self.errno = errno
+        self.errno = number
 
 
 class DumpInterruptedError(NetlinkError):
@@ -145,12 +149,24 @@ class Netlink:
     def transact(self, requests: Sequence[Request]) -> list[Answer]:
         """Have the kernel do the requests in order; a refused one does not stop the next.
 
+        But from one that it has no memory for it is asked again, for less than a second in all, so
+        requests may be done twice. A route that encapsulates has memory of each processor, of which
+        the kernel has little at hand: after some thousand routes it needs a moment to get more.
+
         Raises:
             NetlinkError: the kernel gave no answer.
         """
         answers: list[Answer] = []
-        for start in range(0, len(requests), BATCH_SIZE):
-            answers += self._transact_batch(requests[start : start + BATCH_SIZE])
+        retries = MEMORY_RETRIES
+        while len(answers) < len(requests):
+            start = len(answers)
+            batch = self._transact_batch(requests[start : start + BATCH_SIZE])
+            short = [place for place, one in enumerate(batch) if one.errno == errno.ENOMEM]
+            if short and retries:
+                retries -= 1
+                time.sleep(MEMORY_RETRY_AFTER_S)
+                del batch[short[0] :]
+            answers += batch
         return answers
 
     def _transact_batch(self, requests: Sequence[Request]) -> list[Answer]:
