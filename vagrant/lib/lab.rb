@@ -61,6 +61,8 @@ module DMM
     def self.choices
       made = File.exist?(record) ? JSON.parse(File.read(record)) : nil
       wanted = CHOICES.transform_values { |name| ENV[name].to_s }.reject { |_, value| value.empty? }
+      # Who removes machines gets rid of those that there are, and need not say which.
+      wanted.delete("topology") if made && ARGV.include?("destroy")
       chosen = (made || DEFAULTS).merge(wanted)
       changed = made ? %w[topology lab].reject { |key| chosen[key] == made[key] } : []
       unless changed.empty?

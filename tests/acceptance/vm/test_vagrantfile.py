@@ -18,7 +18,7 @@ import pytest
 from dmm_testbed.topology import load_topology
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dmm_testbed.topology import Topology
 
@@ -175,20 +175,41 @@ def test_a_machine_that_the_topology_has_no_more_is_known_and_not_started(
     assert {name for name, machine in machines.items() if not machine["autostart"]} == {"former"}
 
 
-def test_another_topology_in_the_same_place_is_refused(
-    environment: Environment, topology: Topology
-) -> None:
+@pytest.fixture
+def made(environment: Environment, topology: Topology) -> Iterator[None]:
+    """The place holds a lab."""
     place = Path(environment["VAGRANT_DOTFILE_PATH"])
     place.mkdir(exist_ok=True)
-    made = {"topology": topology.name, "profile": "gateway-query", "lab": "rendered"}
     record = place / "dmm-lab.json"
-    record.write_text(json.dumps(made))
-    refused = run("vagrant", "status", environment=environment, LAB="other")
-    record.unlink()
+    record.write_text(
+        json.dumps({"topology": topology.name, "profile": "gateway-query", "lab": "rendered"})
+    )
+    yield
+    record.unlink(missing_ok=True)
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize("other", [{"LAB": "other"}, {"TOPOLOGY": "five-networks"}])
+def test_another_lab_in_the_same_place_is_refused(
+    environment: Environment, other: dict[str, str]
+) -> None:
+    refused = run("vagrant", "status", environment=environment, **other)
     assert refused.returncode != 0
-    assert "LAB=other is refused: run `vagrant destroy -f` first" in " ".join(
+    ((name, value),) = other.items()
+    assert f"{name}={value} is refused: run `vagrant destroy -f` first" in " ".join(
         refused.stderr.split()
     )
+
+
+@pytest.mark.usefixtures("made")
+def test_a_lab_is_destroyed_whatever_topology_one_names(
+    environment: Environment, topology: Topology
+) -> None:
+    command = ("vagrant", "destroy", "-f")
+    destroyed = run(*command, environment=environment, TOPOLOGY="five-networks")
+    assert destroyed.returncode == 0, destroyed.stderr
+    for name in topology.machines:
+        assert f"{name}: Domain is not created" in destroyed.stdout
 
 
 def test_a_lab_larger_than_the_computer_is_refused_before_anything_is_made(
