@@ -181,7 +181,8 @@ class Throughput(_Record):
     plain_per_s: FiniteFloat
     steered_per_s: FiniteFloat
     ratio: FiniteFloat
-    """Steered over plain, median of the rounds."""
+    """Steered over plain, median of the pairs."""
+    pairs: Count
 
 
 class Steering(_Record):
@@ -195,7 +196,7 @@ class Steering(_Record):
     """One at a time."""
     batching_ratio: FiniteFloat
     tcp_octets: Throughput
-    """Octets of one TCP session, in large pieces."""
+    """Octets of TCP sessions that are given large pieces."""
     tcp_target: FiniteFloat = 0.9
     udp_datagrams: Throughput
     """UDP datagrams of 64 octets that arrive."""

@@ -86,8 +86,8 @@ def test_every_figure_is_shown(looked_up: Lookups) -> None:
                 installs_batched=Rate(per_s=80_000.0, count=10_000),
                 installs_single=Rate(per_s=20_000.0, count=1_000),
                 batching_ratio=4.0,
-                tcp_octets=Throughput(plain_per_s=2e9, steered_per_s=1.9e9, ratio=0.95),
-                udp_datagrams=Throughput(plain_per_s=3e5, steered_per_s=2.7e5, ratio=0.9),
+                tcp_octets=Throughput(plain_per_s=2e9, steered_per_s=1.9e9, ratio=0.95, pairs=1500),
+                udp_datagrams=Throughput(plain_per_s=3e5, steered_per_s=2.7e5, ratio=0.9, pairs=10),
             ),
         ),
         first_packets=(
