@@ -129,7 +129,7 @@ def _first_packets(figures: Figures) -> Table:
 
 def _steering(found: Steering) -> Table:
     table = _table(
-        f"{found.prefixes:,} steered prefixes, {found.profile}",
+        f"{found.prefixes:,} steered prefixes,\n{found.profile}",
         "a second",
         "against",
         "ratio",
