@@ -97,8 +97,7 @@ def bring_up(
     tunnel.open(config)
     device = _tunnel_device(netlink, tunnel, _narrowest(config.uplinks))
     if hold_device:
-        up = [set_link_unnumbered(hold_device), set_link_up(hold_device, LARGEST_MTU)]
-        _require(netlink, up)
+        _raise(netlink, hold_device, LARGEST_MTU)
     if rewrites and config.directory.named(config.network).locators is None:
         raise DataplaneError(
             f"`forwarding: rewrite` needs locators of {config.network} in the directory"
@@ -184,8 +183,7 @@ def _rewriting_device(netlink: Netlink, config: AgentConfig) -> int:
         _require(netlink, [add_bridge(ENTRANCE)])
     index = socket.if_nametoindex(ENTRANCE)
     # Too large for an uplink, a packet is refused as it is: not when it has been rewritten.
-    mtu = _narrowest(config.uplinks)
-    _require(netlink, [set_link_unnumbered(index), set_link_up(index, mtu)])
+    _raise(netlink, index, _narrowest(config.uplinks))
     return index
 
 
@@ -204,9 +202,13 @@ def _tunnel_device(netlink: Netlink, tunnel: Tunnel, narrowest: int) -> int:
             "and this host has another; delete that one (`ip -details link show type ip6tnl` "
             "names it), or choose `dataplane: seg6`"
         )
-    mtu = tunnel.device_mtu(narrowest)
-    _require(netlink, [set_link_unnumbered(index), set_link_up(index, mtu)], tunnel)
+    _raise(netlink, index, tunnel.device_mtu(narrowest), tunnel)
     return index
+
+
+def _raise(netlink: Netlink, index: int, mtu: int, tunnel: Tunnel | None = None) -> None:
+    """Have an interface up, without a link-local address."""
+    _require(netlink, [set_link_unnumbered(index), set_link_up(index, mtu)], tunnel)
 
 
 def mobile_node_mtu(uplinks: Sequence[str]) -> int:
