@@ -137,9 +137,12 @@ def large_tcp(runner: Runner, ways: Ways) -> Throughput:
         BenchError: they do not get through.
     """
     options = (PORT, LARGE, SLICE_S, SLICES_S)
-    return _ratio(
-        json.loads(python(runner, ways.sender, _SLICES, ways.plain, ways.steered, *options))
-    )
+    pairs = json.loads(python(runner, ways.sender, _SLICES, ways.plain, ways.steered, *options))
+    if not pairs:
+        raise BenchError(
+            f"{ways.sender}: TCP needs longer than {SLICES_S:.0f} s for {LARGE} octets"
+        )
+    return _ratio(pairs)
 
 
 def small_udp(runner: Runner, ways: Ways) -> Throughput:
