@@ -7,6 +7,7 @@ import re
 from statistics import median
 from typing import TYPE_CHECKING
 
+from dmm_testbed.bench import program
 from dmm_testbed.bench.figures import BenchError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ with Netlink() as netlink:
         (answer,) = netlink.transact([put_route(route)])
         times_ms.append((time.perf_counter() - began) * 1000)
         if answer.errno:
-            sys.exit(str(answer))
+            sys.exit(f"replacing a route: {answer}")
     netlink.transact([delete_route(TABLE, PREFIX, METRIC)])
 print(json.dumps(times_ms))
 """
@@ -66,9 +67,5 @@ def route_replace_ms(runner: Runner, host: str) -> float:
     Raises:
         BenchError: it does not.
     """
-    argv = ["/usr/bin/python3", "-I", "-c", _REPLACE, str(REPLACEMENTS)]
-    result = runner.run(host, argv)
-    if result.returncode:
-        raise BenchError(f"{host}: replacing a route: {result.stderr.strip()}")
-    times_ms: list[float] = json.loads(result.stdout)
+    times_ms: list[float] = json.loads(program.output(runner, host, _REPLACE, REPLACEMENTS))
     return median(times_ms)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
-from dmm_testbed.bench import throughput
+from dmm_testbed.bench import program, throughput
 from dmm_testbed.bench.figures import BenchError, Rate, Steering
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def measure(runner: Runner, ways: Ways, profile: str, say: Callable[[str], None]
 def _routes(runner: Runner, ways: Ways, stay: Literal["stay", "gone"]) -> str:
     """The last prefixes of the pool are used, which nobody has been given."""
     wanted = (_unused(ways.pool), ways.egress_address, PREFIXES, SINGLE, stay)
-    return throughput.python(runner, ways.ingress, _ROUTES, *wanted)
+    return program.output(runner, ways.ingress, _ROUTES, *wanted)
 
 
 def _unused(pool: IPv6Network) -> IPv6Network:

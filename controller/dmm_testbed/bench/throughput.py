@@ -7,12 +7,12 @@ together in time; a TCP session's beginning and a program's start have no part i
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from contextlib import contextmanager
 from statistics import median
 from typing import TYPE_CHECKING
 
+from dmm_testbed.bench import program
 from dmm_testbed.bench.figures import BenchError, Throughput
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ SMALL = 64
 DATAGRAM_ROUNDS = 10
 DATAGRAMS_S = 0.5
 """How long datagrams go each way, a round."""
-SCRIPT_WITHIN_S = 60.0
 LISTENING_WITHIN_S = 10.0
 
 _SERVER = """
@@ -84,7 +83,7 @@ for session in ways:
 pairs, began, warm = [], time.perf_counter(), all_s / 10
 while (ago := time.perf_counter() - began) < all_s + warm:
     order = (0, 1) if len(pairs) % 2 else (1, 0)
-    found = dict((each, octets_a_second(ways[each])) for each in order)
+    found = {each: octets_a_second(ways[each]) for each in order}
     if ago > warm:
         pairs.append((found[0], found[1]))
 print(json.dumps(pairs))
@@ -117,17 +116,17 @@ def server(runner: Runner, ways: Ways) -> Iterator[None]:
     Raises:
         BenchError: it does not begin to.
     """
-    started = runner.start(ways.receiver, ["/usr/bin/python3", "-I", "-c", _SERVER, str(PORT)])
+    started = runner.start(ways.receiver, program.command(_SERVER, PORT))
     try:
-        until = time.monotonic() + LISTENING_WITHIN_S
+        deadline = time.monotonic() + LISTENING_WITHIN_S
         while not runner.run(ways.receiver, ["ss", "-Hltn", f"sport = :{PORT}"]).stdout.strip():
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise BenchError(f"{ways.receiver}: nobody listens at port {PORT}")
             time.sleep(0.02)
         yield
     finally:
         started.kill()
-        started.wait(SCRIPT_WITHIN_S)
+        started.wait(program.WITHIN_S)
 
 
 def large_tcp(runner: Runner, ways: Ways) -> Throughput:
@@ -137,7 +136,9 @@ def large_tcp(runner: Runner, ways: Ways) -> Throughput:
         BenchError: they do not get through.
     """
     options = (PORT, LARGE, SLICE_S, SLICES_S)
-    pairs = json.loads(python(runner, ways.sender, _SLICES, ways.plain, ways.steered, *options))
+    pairs = json.loads(
+        program.output(runner, ways.sender, _SLICES, ways.plain, ways.steered, *options)
+    )
     if not pairs:
         raise BenchError(
             f"{ways.sender}: TCP needs longer than {SLICES_S:.0f} s for {LARGE} octets"
@@ -160,7 +161,7 @@ def small_udp(runner: Runner, ways: Ways) -> Throughput:
 
 
 def _datagrams_per_s(runner: Runner, sender: str, to: str) -> float:
-    return float(python(runner, sender, _DATAGRAMS, to, PORT, SMALL, DATAGRAMS_S))
+    return float(program.output(runner, sender, _DATAGRAMS, to, PORT, SMALL, DATAGRAMS_S))
 
 
 def _ratio(pairs: Sequence[tuple[float, float]]) -> Throughput:
@@ -170,19 +171,3 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> Throughput:
         ratio=median(steered / plain for plain, steered in pairs),
         pairs=len(pairs),
     )
-
-
-def python(runner: Runner, host: str, script: str, *arguments: object) -> str:
-    """What a program on a machine says.
-
-    Raises:
-        BenchError: it fails, or does not end in time.
-    """
-    argv = ["/usr/bin/python3", "-I", "-c", script, *map(str, arguments)]
-    try:
-        done = runner.run(host, argv, timeout_s=SCRIPT_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{host}: not done after {SCRIPT_WITHIN_S:.0f} s") from None
-    if done.returncode:
-        raise BenchError(f"{host}: {done.stderr.strip()}")
-    return done.stdout

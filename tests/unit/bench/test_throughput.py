@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmm_testbed.bench import throughput
+from dmm_testbed.bench import program, throughput
 from dmm_testbed.bench.away import Ways
 from dmm_testbed.bench.figures import BenchError
 
@@ -79,7 +79,7 @@ def test_datagrams_that_arrive_are_counted(runner: HereRunner) -> None:
 
 def test_what_a_program_complains_about_is_told(runner: HereRunner) -> None:
     with pytest.raises(BenchError, match="cn: no way"):
-        throughput.python(runner, "cn", "import sys; sys.exit('no way')")
+        program.output(runner, "cn", "import sys; sys.exit('no way')")
 
 
 def test_a_way_that_nobody_answers_on_is_told_not_measured() -> None:
