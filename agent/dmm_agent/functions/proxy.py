@@ -20,6 +20,8 @@ from dmm_agent.functions.effects import (
 )
 from dmm_agent.functions.events import (
     Attached,
+    BindingGone,
+    BindingSet,
     Detached,
     Event,
     HeardOnLink,
@@ -121,14 +123,21 @@ class Proxy(Function[ProxyOptions]):
                 yield from self._sessions.noticed(event, now)
             case ProbeAnswered(link, link_layer):
                 yield from self._answered_probe(link, link_layer, now)
+            case BindingSet() | BindingGone():
+                yield from self._told(event, now)
             case Received(source, BindingAcknowledgement() as answer):
                 yield from self._acknowledged(source, answer, now)
-            case TimerFired(_, ("request", key)):
-                yield from self._registrations.again(key, now)
-            case TimerFired(_, ("tick", str() as link)):
-                yield from self._tick(link, now)
+            case TimerFired():
+                yield from self._woken(event, now)
             case _:
                 return
+
+    def _woken(self, timer: TimerFired, now: float) -> Iterator[Effect]:
+        match timer.key:
+            case ("request", key):
+                yield from self._registrations.again(key, now)
+            case ("tick", str() as link):
+                yield from self._tick(link, now)
 
     # The node comes and goes
 
@@ -213,6 +222,24 @@ class Proxy(Function[ProxyOptions]):
         if away:
             yield from self._registrations.deregister(gone.mn_id, away, now)
 
+    def _told(self, change: BindingSet | BindingGone, now: float) -> Iterator[Effect]:
+        """The LM beside has a node elsewhere, whose link here may have no carrier to lose.
+
+        Unanswered probes would tell much later, and packets would go to that link until then. Of
+        another network's prefix it may know only that it is not here.
+        """
+        for here in [a for a in self._attachments.values() if change.hnp in a.prefixes]:
+            if isinstance(change, BindingGone):
+                if not self._serving.is_own(change.hnp):
+                    yield from self._serving.stop(here, change.hnp)
+            elif change.location != self.context.address:
+                yield from self._detached(here.link, now)
+                yield self._look_later(here.link, now)
+
+    def _look_later(self, link: str, now: float) -> SetTimer:
+        """A link without its node is up still: what was missed may have been its answers alone."""
+        return SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
+
     def _let_go(self, gone: Attachment) -> Iterator[Effect]:
         del self._attachments[gone.link]
         yield Record("detached", {"link": gone.link, "mn_id": gone.mn_id})
@@ -281,9 +308,8 @@ class Proxy(Function[ProxyOptions]):
             yield from self._detached(link, now)
             here = None
         if here is None:
-            # Its link is still up: it may have been its answers alone that were lost.
             yield Probe(link, ALL_NODES)
-            yield SetTimer(self.name, ("tick", link), now + self.options.advertisement_interval_s)
+            yield self._look_later(link, now)
             return
         yield from self._serving.stop_expired(here, now)
         yield from self._sessions.review(here, now)

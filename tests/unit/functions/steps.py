@@ -19,10 +19,14 @@ from dmm_agent.simulator.example import FUNCTIONS
 from dmm_agent.simulator.plan import make_plan
 from dmm_agent.wire import (
     BindingAcknowledgement,
+    BindingRevocationIndication,
     BindingUpdate,
     Handoff,
     HomeNetworkPrefix,
     LocationQuery,
+    MobileNodeIdentifier,
+    RevocationFlag,
+    RevocationTrigger,
     Timestamp,
 )
 
@@ -117,6 +121,16 @@ class Steps:
 
     def query(self, prefix: IPv6Network | str) -> LocationQuery:
         return LocationQuery(sequence=9, options=(HomeNetworkPrefix(IPv6Network(prefix)),))
+
+
+def revocation(at_s: float) -> BindingRevocationIndication:
+    """The home LM says since when the first prefix of ar11's block is not served elsewhere."""
+    return BindingRevocationIndication(
+        trigger=RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE,
+        sequence=3,
+        flags=RevocationFlag.PROXY,
+        options=(MobileNodeIdentifier.nai(MN1), HomeNetworkPrefix(HNP1), Timestamp.at(at_s)),
+    )
 
 
 def host_at(where: IPv6Address | str) -> str:

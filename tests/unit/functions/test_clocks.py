@@ -17,6 +17,7 @@ from steps import (
     one,
     prefixes,
     recorded,
+    revocation,
     sent,
     verdict,
 )
@@ -26,15 +27,10 @@ from dmm_agent.functions.effects import Advertise, Effect, Record
 from dmm_agent.functions.proxy_messages import acknowledge
 from dmm_agent.wire import (
     BindingRevocationAcknowledgement,
-    BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
     Handoff,
-    HomeNetworkPrefix,
-    MobileNodeIdentifier,
-    RevocationFlag,
     RevocationStatus,
-    RevocationTrigger,
     Timestamp,
 )
 
@@ -157,17 +153,7 @@ class TestVisitedLm:
         asked = self.visit(lm)
         granted = acknowledge(asked, status=0, lifetime_s=BINDING_S, hnps=[HNP1], now=0.0)
         lm.receive("gw1", granted)
-        revocation = BindingRevocationIndication(
-            trigger=RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE,
-            sequence=3,
-            flags=RevocationFlag.PROXY,
-            options=(
-                MobileNodeIdentifier.nai("mn1@dmm.example"),
-                HomeNetworkPrefix(HNP1),
-                Timestamp.at(seconds(asked) + later_s),
-            ),
-        )
-        effects = lm.receive("gw1", revocation)
+        effects = lm.receive("gw1", revocation(seconds(asked) + later_s))
         answer = message(effects, BindingRevocationAcknowledgement)
         assert answer.status == status
         if status != RevocationStatus.SUCCESS:

@@ -17,6 +17,7 @@ from steps import (
     all_of,
     message,
     prefixes,
+    revocation,
     sent,
     timer,
     updates,
@@ -28,16 +29,12 @@ from dmm_agent.functions.proxy_messages import LONGEST_LIFETIME_S, acknowledge
 from dmm_agent.wire import (
     BindingAcknowledgement,
     BindingRevocationAcknowledgement,
-    BindingRevocationIndication,
     BindingStatus,
     BindingUpdate,
     Handoff,
     HandoffIndicator,
-    HomeNetworkPrefix,
-    MobileNodeIdentifier,
     RevocationFlag,
     RevocationStatus,
-    RevocationTrigger,
     Timestamp,
 )
 
@@ -219,19 +216,6 @@ def test_another_nodes_claim_to_a_visiting_prefix_is_refused_at_once(lm: Visited
     effects = lm.receive("ar32", lm.update(HNP1, mn_id=MN2, after_s=1))
     assert sent(effects) == [("BindingAcknowledgement", "ar32")]
     assert verdict(effects)[0] == BindingStatus.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
-
-
-def revocation(at_s: float) -> BindingRevocationIndication:
-    return BindingRevocationIndication(
-        trigger=RevocationTrigger.INTER_MAG_HANDOVER_SAME_ACCESS_TYPE,
-        sequence=3,
-        flags=RevocationFlag.PROXY,
-        options=(
-            MobileNodeIdentifier.nai("mn1@dmm.example"),
-            HomeNetworkPrefix(HNP1),
-            Timestamp.at(at_s),
-        ),
-    )
 
 
 def test_the_home_lm_can_revoke_a_visitor(lm: Visited) -> None:
