@@ -15,6 +15,7 @@ from signalling import different_messages, messages_in
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
+from dmm_testbed.scenario.play import TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,16 +57,24 @@ def designs_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def play(designs_lab: Lab) -> Iterator[Callable[[str], Results]]:
-    """Plays the scenario with a profile, once."""
+    """Plays the scenario with a profile, once: what failed would fail again, minutes later."""
     done: dict[str, Results] = {}
+    failed: dict[str, Exception] = {}
 
     def play_with(profile: str) -> Results:
+        if profile in failed:
+            raise failed[profile]
         if profile not in done:
-            done[profile] = designs_lab.play_scenario(REPORT / profile, profile)
+            try:
+                done[profile] = designs_lab.play_scenario(REPORT / profile, profile)
+            except (*TROUBLE, AssertionError) as error:
+                failed[profile] = error
+                raise
         return done[profile]
 
     yield play_with
-    write_designs(REPORT)
+    if done:
+        write_designs(REPORT)
 
 
 @pytest.fixture

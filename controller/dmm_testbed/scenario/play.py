@@ -43,7 +43,7 @@ class Pace:
     """What machines of a kind can keep up with."""
 
     most_probes_per_s: float
-    """UDP packets a second each way."""
+    """UDP packets a second each way, of all sessions that go on at a time."""
     patience: float
     """How much longer than a scenario says things may take."""
 
@@ -87,7 +87,8 @@ class Player:
         self.directory = directory
         self.say = say
         pace = PACES.get(reach.kind, USUAL_PACE)
-        usual = min(scenario.probes_per_s, pace.most_probes_per_s)
+        at_a_time = max(1, *(len(step.sessions) for step in scenario.steps))
+        usual = min(scenario.probes_per_s, pace.most_probes_per_s / at_a_time)
         self._probes_per_s = probes_per_s or usual
         self._patience = pace.patience
         self.played: list[Played] = []
