@@ -71,6 +71,3 @@ class Ar(Steps):
     def bring(self, hnp: IPv6Network = HNP1) -> list[Effect]:
         """The node uses a prefix it brought along, and the LM grants it."""
         return self.lm_answers(message(self.observe(hnp), BindingUpdate))
-
-    def served(self) -> list[str]:
-        return [hnp for row in self.table("attachments") for hnp in row["prefixes"]]

@@ -98,6 +98,10 @@ class Steps:
     def table(self, name: str) -> list[dict[str, Any]]:
         return self.node.snapshot(self.now).get(name, [])
 
+    def served(self) -> list[str]:
+        """The prefixes that the proxy serves for the nodes on its links."""
+        return [hnp for row in self.table("attachments") for hnp in row["prefixes"]]
+
     def locations(self) -> dict[str, str]:
         """Where the LM has each prefix: host names by prefix."""
         return {row["hnp"]: host_at(row["location"]) for row in self.table("bindings")}

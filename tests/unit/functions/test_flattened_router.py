@@ -62,9 +62,6 @@ class FlatRouter(Steps):
         functions = ["allocator", "lm", "mr", "proxy"]
         super().__init__(host, functions, FLAT, allocator={"blocks": blocks})
 
-    def served(self) -> list[str]:
-        return [hnp for row in self.table("attachments") for hnp in row["prefixes"]]
-
     def registers_elsewhere(self) -> list[Effect]:
         """The node's home prefix is registered by ar31."""
         return self.receive("ar31", self.update(HNP1, after_s=2))
