@@ -15,19 +15,35 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.not_emulated
 
+NOTHING_LEFT_WITHIN_S = 14.0
+"""Much less than an agent waits before it removes routes that it cannot explain (90 s)."""
+
 
 class Away:
     """A mobile node in another network, with a session from home."""
 
     def __init__(self, lab: Lab, cast: Cast, address: str) -> None:
         self.lab, self.cast, self.address = lab, cast, address
+        self.node = lab.host(cast.mobile_node)
         self.hnp = home_prefix(lab, cast)
         self.home = cast.gateway_of(cast.home_access_router).name
         self.visited = cast.gateway_of(cast.visited("away")).name
+        self._talking: str | None = None
 
     def reaches(self) -> bool:
-        node, to = self.lab.host(self.cast.mobile_node), self.cast.correspondent_address
-        return bool(node.run("ping -c 1 -W 1 -I %s %s", self.address, to).rc == 0)
+        to = self.cast.correspondent_address
+        return bool(self.node.run("ping -c 1 -W 1 -I %s %s", self.address, to).rc == 0)
+
+    def talk(self) -> None:
+        """However slow the machines are, the network does not take the session for ended."""
+        ping = "setsid ping -i 0.5 -I %s %s > /dev/null 2>&1 < /dev/null & echo $!"
+        to = self.cast.correspondent_address
+        self._talking = self.node.check_output(ping, self.address, to).strip()
+
+    def fall_silent(self) -> None:
+        if self._talking is not None:
+            self.node.check_output("kill %s", self._talking)
+            self._talking = None
 
     def promises(self, host: str) -> dict[str, Any]:
         """What a gateway holds of the node, but for how long."""
@@ -62,9 +78,7 @@ def away(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[Away]:
 
     away = Away(lab, cast, until(usable, "a preferred address of the home network"))
     node.check_output("dmm-radio move %s", cast.visited("away").name)
-    # However slow the machines are, the network does not take the session for ended.
-    ping = "setsid ping -i 0.5 -I %s %s > /dev/null 2>&1 < /dev/null & echo $!"
-    pid = node.check_output(ping, away.address, cast.correspondent_address).strip()
+    away.talk()
     try:
         until(
             lambda: away.reaches() and away.hnp in bindings(lab, away.home),
@@ -72,7 +86,7 @@ def away(lab: Lab, cast: Cast, until: Callable[..., Any]) -> Iterator[Away]:
         )
         yield away
     finally:
-        node.check_output("kill %s", pid)
+        away.fall_silent()
         node.check_output("dmm-radio move %s", home.name)
 
 
@@ -93,3 +107,22 @@ def test_a_gateway_whose_agent_is_killed_knows_all_that_it_knew(
         "dmm-radio move %s", away.cast.visited("within").name
     )
     until(away.reaches, "a session of before goes on after the next move")
+
+
+def test_a_visited_gateway_that_was_killed_has_no_tunnel_once_the_node_is_home(
+    lab: Lab, away: Away, cast: Cast, until: Callable[..., Any]
+) -> None:
+    """Although it has seen no packet since, and cannot know why the tunnels are there."""
+
+    def knows_a_better_way() -> bool:
+        return any(to not in ("default", away.hnp) for to in tunnels(lab, away.visited))
+
+    until(knows_a_better_way, "packets from the node go straight to the correspondent's network")
+    away.fall_silent()
+    away.kill(away.visited)
+    away.node.check_output("dmm-radio move %s", cast.home_access_router.name)
+    until(
+        lambda: not any(tunnels(lab, host) for host in cast.agents),
+        "no router tunnels anything",
+        NOTHING_LEFT_WITHIN_S,
+    )

@@ -23,9 +23,10 @@ from dmm_agent.functions.effects import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
+    from dmm_agent.functions.effects import Route
     from dmm_agent.wire import AnswerStatus
 
 IN_USE_S = 3.0
@@ -77,6 +78,18 @@ class Cache:
         self._owner = owner
         self._limit = limit
         self._entries: OrderedDict[IPv6Network, Entry] = OrderedDict()
+        self._inherited: dict[IPv6Network, tuple[LearntRoute, ...]] = {}
+        """What answers to an earlier run left in the data plane."""
+
+    def inherit(self, routes: Iterable[Route]) -> None:
+        """Take over routes whose answers are lost: they go when they would have gone with those.
+
+        The first packet asks anew, and the answer takes their place.
+        """
+        for route in routes:
+            if isinstance(route, LearntRoute):
+                others = self._inherited.get(route.prefix, ())
+                self._inherited[route.prefix] = (*others, route)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))
@@ -97,11 +110,13 @@ class Cache:
     def put(self, entry: Entry) -> Iterator[Effect]:
         """Add or replace an entry and its route; the least recently used one may have to go."""
         old = self._entries.get(entry.prefix)
+        before: tuple[LearntRoute, ...] = ()
         if old is not None:
             entry.used_at = old.used_at
-            kinds = {type(route) for route in entry.routes}
-            yield from (Remove(route) for route in old.routes if type(route) not in kinds)
-        before = () if old is None else old.routes
+            before = old.routes
+        kinds = {type(route) for route in entry.routes}
+        outdated = (*before, *self._inherited.pop(entry.prefix, ()))
+        yield from (Remove(route) for route in outdated if type(route) not in kinds)
         yield from (Install(route) for route in entry.routes if route not in before)
         self._entries[entry.prefix] = entry
         self._entries.move_to_end(entry.prefix)
@@ -129,12 +144,20 @@ class Cache:
         return SetTimer(self._owner, ("lapse", entry.prefix), entry.expires_at)
 
     def forget(self, prefix: IPv6Network) -> Iterator[Effect]:
-        """Drop an entry and its route, if there is one."""
+        """Drop an entry and its routes, if there are any; those of an earlier run, too."""
+        yield from map(Remove, self._inherited.pop(prefix, ()))
         entry = self._entries.pop(prefix, None)
         if entry is None:
             return
         yield CancelTimer(self._owner, ("lapse", prefix))
         yield from map(Remove, entry.routes)
+
+    def forget_inherited_shortcuts(self) -> Iterator[Effect]:
+        """Drop shortcuts of an earlier run: there are no visitors any more."""
+        for prefix, routes in self._inherited.items():
+            shortcuts = [route for route in routes if isinstance(route, VisitorShortcut)]
+            yield from map(Remove, shortcuts)
+            self._inherited[prefix] = tuple(route for route in routes if route not in shortcuts)
 
     def rows(self, now: float) -> list[dict[str, Any]]:
         """The entries, for `dmmctl`."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
     from ipaddress import IPv6Address, IPv6Network
 
-    from dmm_agent.functions.effects import Remember
+    from dmm_agent.functions.effects import Remember, Route
     from dmm_agent.wire import Message
 
 
@@ -28,6 +28,16 @@ class Restored:
         for row in self.rows:
             if (row.owner, row.table) == (owner, table):
                 yield row.key, row.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Routes of an earlier run, which forward on although nobody knows why; comes first, if at all.
+
+    They are taken out after a while unless a function installs them again, or removes them before.
+    """
+
+    routes: tuple[Route, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +291,8 @@ Note = BindingSet | NodeLeft | BindingGone | LocationSought | LeaseEnded
 """What functions on one host tell each other; it never travels."""
 
 Event = (
-    Restored
+    Inherited
+    | Restored
     | Started
     | Received
     | HeardOnLink

@@ -6,7 +6,7 @@ prefix and caches the answer for as long as it holds.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,14 +34,17 @@ from dmm_agent.functions.events import (
     BindingSet,
     Event,
     Held,
+    Inherited,
     Intercepted,
     Interception,
     LocationSought,
     NodeLeft,
     Received,
+    Started,
     TimerFired,
 )
 from dmm_agent.functions.holding import Holding
+from dmm_agent.functions.notice_order import NoticeOrder
 from dmm_agent.functions.prefix import hnp_of
 from dmm_agent.functions.queries import fixed_part
 from dmm_agent.functions.resolution import Resolver
@@ -53,7 +56,6 @@ from dmm_agent.wire import (
     LocationAnswer,
     MagAddress,
     MobileNodeIdentifier,
-    Timestamp,
     UpdateNotification,
     UpdateNotificationAcknowledgement,
     UpdateNotificationFlag,
@@ -65,10 +67,7 @@ if TYPE_CHECKING:
 
     from dmm_agent.config import NetworkEntry
     from dmm_agent.functions.cache import LearntRoute
-
-
-OLDEST_NOTICE_UNITS = 10 << 16
-"""No notice is older when it comes (10 s; it is repeated for 6): a clock was set back."""
+    from dmm_agent.wire import Message
 
 
 class MobilityRouter(Function[RoutingOptions]):
@@ -87,8 +86,7 @@ class MobilityRouter(Function[RoutingOptions]):
         self._cache = Cache(self.name, options.max_cache)
         self._resolver = Resolver(self.name, context, options)
         self._holding = Holding(self.name, options.hold_s)
-        self._noticed: OrderedDict[IPv6Network, int] = OrderedDict()
-        """When the newest notice of a prefix was made, in 1/65536 s since 1970."""
+        self._notice_order = NoticeOrder(options.max_cache)
 
     def handle(self, event: Event, now: float) -> Iterable[Effect]:
         """Follow the bindings of the LM beside, and resolve what is intercepted."""
@@ -103,14 +101,22 @@ class MobilityRouter(Function[RoutingOptions]):
                 yield from self._intercepted(event, now)
             case Held():
                 yield from self._held(event, now)
-            case Received(source, LocationAnswer() as answer):
-                yield from self._answered(source, answer, now)
-            case Received(source, UpdateNotification() as notice):
-                yield from self._notified(source, notice, now)
+            case Received(source, message):
+                yield from self._received(source, message, now)
             case TimerFired(_, (what, IPv6Network() as prefix)):
                 yield from self._woken(str(what), prefix, now)
+            case Inherited(routes):
+                self._cache.inherit(routes)
+            case Started() if not self._visitors:
+                yield from self._cache.forget_inherited_shortcuts()
             case _:
                 return
+
+    def _received(self, source: IPv6Address, message: Message, now: float) -> Iterator[Effect]:
+        if isinstance(message, LocationAnswer):
+            yield from self._answered(source, message, now)
+        elif isinstance(message, UpdateNotification):
+            yield from self._notified(source, message, now)
 
     def _woken(self, what: str, prefix: IPv6Network, now: float) -> Iterator[Effect]:
         if what == "request":
@@ -181,6 +187,7 @@ class MobilityRouter(Function[RoutingOptions]):
 
     def _drop_shortcuts(self) -> Iterator[Effect]:
         """The last visitor has gone, and shortcuts serve visitors alone."""
+        yield from self._cache.forget_inherited_shortcuts()
         if self.options.resolution == "push":
             yield from map(Remove, self._ways_to_homes())
         for entry in self._cache:
@@ -344,7 +351,7 @@ class MobilityRouter(Function[RoutingOptions]):
         if named is None or owner is None or owner.lm != source:
             return
         hnp = named.prefix
-        if self._is_news(hnp, notice):
+        if self._notice_order.is_news(hnp, notice):
             if notice.reason == UpdateReason.UPDATE_SESSION_PARAMETERS:
                 yield from self._pushed(hnp, notice, now)
             else:
@@ -353,18 +360,6 @@ class MobilityRouter(Function[RoutingOptions]):
             ids = tuple(o for o in notice.options if isinstance(o, MobileNodeIdentifier))
             acknowledgement = UpdateNotificationAcknowledgement(notice.sequence, 0, ids)
             yield Send(source, acknowledgement)
-
-    def _is_news(self, hnp: IPv6Network, notice: UpdateNotification) -> bool:
-        """Whether no newer notice came before it; one of a clock that was set back is new."""
-        time = notice.first(Timestamp)
-        if time is None:
-            return True
-        newest = self._noticed.pop(hnp, 0)
-        newest = 0 if newest - time.units > OLDEST_NOTICE_UNITS else newest
-        self._noticed[hnp] = max(newest, time.units)
-        if len(self._noticed) > self.options.max_cache:
-            self._noticed.popitem(last=False)
-        return time.units >= newest
 
     def _voided(self, hnp: IPv6Network, owner: NetworkEntry, now: float) -> Iterator[Effect]:
         """Drop the answer, and ask for the next packet, which goes by the home network.

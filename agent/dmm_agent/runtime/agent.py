@@ -267,6 +267,7 @@ class Agent:
         fields = {"host": self._config.host, "functions": sorted(self._config.functions)}
         adopted = len(self._forwarding.stale())
         self._executor.note("started", {**fields, "adopted_routes": adopted})
+        self._executor.inherit()
         self._restore()
         self._executor.handle(Started())
         loop.call_later(self._adoption_grace_s, self._executor.sweep)

@@ -22,7 +22,7 @@ from dmm_agent.functions.effects import (
     SetTimer,
     Tell,
 )
-from dmm_agent.functions.events import Restored, TimerFired
+from dmm_agent.functions.events import Inherited, Restored, TimerFired
 from dmm_agent.store.store import StoreError
 
 if TYPE_CHECKING:
@@ -195,6 +195,12 @@ class Executor:
         """What waits for the next commit, in its order."""
         self._writes_fail = False
         self._recorder = recorder
+
+    def inherit(self) -> None:
+        """Tell the functions what an earlier agent left in the kernel, if it left anything."""
+        routes = tuple(effect.route for effect in self._data_plane.stale())
+        if routes:
+            self.handle(Inherited(routes))
 
     def restore(self) -> None:
         """Give the functions back what they had remembered.

@@ -30,6 +30,7 @@ from dmm_agent.functions.events import (
     Attached,
     Detached,
     Event,
+    Inherited,
     ProbeAnswered,
     Received,
     Restored,
@@ -249,6 +250,8 @@ class World:
                     self._do(router, Remove(route))
 
         self.at(ADOPTION_GRACE_S, sweep)
+        if inherited := tables.unclaimed():
+            self.tell(router, Inherited(tuple(inherited)))
         if remembered := disk.read():
             self.tell(router, Restored(remembered))
         if self.nodes[router] is not node:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.kernel.agent import routers
+from tests.kernel.agent.agents import AgentProcess, installed
 from tests.kernel.agent.lab import Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def _why_not() -> str | None:
@@ -64,3 +65,30 @@ def lab() -> Iterator[Lab]:
     made = Lab()
     yield made
     made.close()
+
+
+@pytest.fixture
+def start(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
+    """Start the agent of a host."""
+    del lab
+    installed(tmp_path)
+    started: list[AgentProcess] = []
+
+    def start_one(host: str, *arguments: str, wait: bool = True) -> AgentProcess:
+        agent = AgentProcess(host, tmp_path)
+        started.append(agent)
+        agent.start(*arguments, wait=wait)
+        return agent
+
+    yield start_one
+    for agent in started:
+        agent.kill()
+
+
+@pytest.fixture
+def agents(start: Callable[..., AgentProcess]) -> dict[str, AgentProcess]:
+    """The agents of all routers."""
+    running = {host: start(host, wait=False) for host in ("gw1", "gw2", "gw3", "ar1", "ar3")}
+    for agent in running.values():
+        agent.wait()
+    return running

@@ -11,8 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-from tests.kernel.agent.agents import AgentProcess, installed
+from tests.kernel.agent.agents import AgentProcess
 from tests.kernel.agent.lab import (
     ADDRESS,
     CN,
@@ -31,37 +30,10 @@ from tests.kernel.agent.test_life_of_the_data_plane import state
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_PMTUDISC_DO = 23, 24, 2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from ipaddress import IPv6Address, IPv6Network
 
     from tests.kernel.agent.lab import Lab
-
-
-@pytest.fixture
-def start(lab: Lab, tmp_path: Path) -> Iterator[Callable[..., AgentProcess]]:
-    """Start the agent of a host."""
-    del lab
-    installed(tmp_path)
-    started: list[AgentProcess] = []
-
-    def start_one(host: str, *arguments: str, wait: bool = True) -> AgentProcess:
-        agent = AgentProcess(host, tmp_path)
-        started.append(agent)
-        agent.start(*arguments, wait=wait)
-        return agent
-
-    yield start_one
-    for agent in started:
-        agent.kill()
-
-
-@pytest.fixture
-def agents(start: Callable[..., AgentProcess]) -> dict[str, AgentProcess]:
-    """The agents of all routers."""
-    running = {host: start(host, wait=False) for host in ("gw1", "gw2", "gw3", "ar1", "ar3")}
-    for agent in running.values():
-        agent.wait()
-    return running
 
 
 def has_address(lab: Lab, prefix: IPv6Network, *, preferred: bool) -> bool:
@@ -193,34 +165,6 @@ def test_restarted_and_killed_agents_do_not_interrupt_traffic(
     assert received == list(range(stream.sent))
 
 
-def test_a_killed_agent_keeps_leases_and_bindings_and_claims_its_routes_again(
-    lab: Lab, agents: dict[str, AgentProcess]
-) -> None:
-    home = away_from_home(lab)
-    mn = lab.udp("mn", home, port=5001)
-    gw1 = agents["gw1"]
-
-    def tunnelled() -> bool:
-        mn.sendto(b"still me", (CN, 9))
-        return bool(gw1.ask("bindings"))
-
-    def promised() -> list[tuple[str, str, str]]:
-        rows = [(table, row) for table in ("leases", "bindings") for row in gw1.ask(table)]
-        return [(table, row["hnp"], row["mn_id"]) for table, row in rows]
-
-    assert until(tunnelled)
-    before = promised()
-    gw1.kill()
-    gw1.start()
-
-    assert promised() == before
-    assert [table for table, *_ in before] == ["leases", "bindings"]
-    routes = gw1.ask("routes")
-    assert [(r["kind"], r["prefix"], r["adopted"]) for r in routes] == [
-        ("BindingRoute", str(HNP1), False)
-    ], "it has been asked for again"
-
-
 def test_a_store_that_is_damaged_is_named(start: Callable[..., AgentProcess], lab: Lab) -> None:
     del lab
     agent = start("gw1")
@@ -237,22 +181,6 @@ def test_an_access_router_that_remembers_nothing_has_no_store(
 ) -> None:
     del lab
     assert not start("ar1").state.exists()
-
-
-def test_what_nobody_asks_for_again_is_swept_after_the_grace_period(
-    lab: Lab, start: Callable[..., AgentProcess]
-) -> None:
-    del lab
-    agent = start("gw1")
-    agent.stop()
-    with inside("gw1"):
-        run(*f"ip -6 route add {HNP1} encap seg6 mode encap.red segs {ADDRESS['gw3']} dev dmm0 "
-            "table 600 metric 20 proto 77".split())  # fmt: skip
-
-    agent.start("--adoption-grace-s", "0.2")
-
-    assert until(lambda: agent.count("events", "swept") == 1)
-    assert agent.ask("routes") == []
 
 
 def test_stop_leaves_forwarding_and_flush_takes_it_away(

@@ -28,6 +28,7 @@ from dmm_agent.functions.effects import (
 from dmm_agent.functions.events import (
     Detached,
     Event,
+    Inherited,
     Interception,
     Received,
     Restored,
@@ -220,6 +221,15 @@ def test_advertising_on_a_host_without_access_links_is_a_fault() -> None:
     world.executor(access=False).handle(Started())
 
     assert world.counted("faults") == {"advertise": 1}
+
+
+def test_functions_hear_of_the_routes_that_an_earlier_agent_left() -> None:
+    world = World(lambda _: [Remove(BindingRoute(HNP, PEER))])
+
+    world.executor().inherit()
+
+    assert world.events == [Inherited((BindingRoute(HNP, PEER),))]
+    assert world.log == [[Remove(BindingRoute(HNP, PEER))]]
 
 
 def test_sweeping_removes_what_is_stale_and_says_so() -> None:
