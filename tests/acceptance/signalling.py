@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dmm_testbed.results import ChartMessage, Results, Step
 
+KEPT_FOR_S = 30.0
+"""Answers hold for longer. Who asks again so late does so because of the time that slow machines
+need for a scenario, not because of a move."""
+
 
 def messages_in(results: Results, step: Step) -> list[ChartMessage]:
     """All of it, as it was sent."""
@@ -15,9 +19,31 @@ def messages_in(results: Results, step: Step) -> list[ChartMessage]:
     return [m for m in results.messages if m.signalling and step.at_ms <= m.at_ms < end_ms]
 
 
-def different_messages(results: Results, step: Step) -> Counter[str]:
-    """The messages by type, each counted once however often it was sent."""
+def messages_of_move(results: Results, step: Step) -> Counter[str]:
+    """Those since the step's move by type, each counted once however often it was sent.
+
+    Without those that renew an answer of before.
+    """
+    since = [m for m in messages_in(results, step) if m.at_ms >= step.moves[0].at_ms]
     sent = {
-        (m.sender, m.receiver, m.label, m.detail.split(",")[0]) for m in messages_in(results, step)
+        (m.sender, m.receiver, m.label, m.detail.split(",")[0])
+        for m in since
+        if not _renews_an_answer(m, results)
     }
     return Counter(label for _, _, label, _ in sent)
+
+
+def _renews_an_answer(message: ChartMessage, results: Results) -> bool:
+    """Whether the same was asked or answered long before, and nobody has told that it changed."""
+    if message.label not in ("Query", "Answer"):
+        return False
+    about = _prefixes(message)
+    before = [m for m in results.messages if m.at_ms < message.at_ms and _prefixes(m) == about]
+    ends = (message.sender, message.receiver, message.label)
+    same = [m.at_ms for m in before if (m.sender, m.receiver, m.label) == ends]
+    changed = [m.at_ms for m in before if m.label == "UPN"]
+    return bool(same) and message.at_ms - max(same[0], *changed) >= KEPT_FOR_S * 1000
+
+
+def _prefixes(message: ChartMessage) -> list[str]:
+    return [fact for fact in message.detail.split(", ") if "/" in fact]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from labs import lab_of_its_own
-from signalling import different_messages, messages_in
+from signalling import messages_in, messages_of_move
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
@@ -88,7 +88,7 @@ def step_of(results: Results, name: str, place: str) -> Step:
 
 
 def messages_of(results: Results, name: str) -> Counter[str]:
-    return different_messages(results, step_of(results, name, PLACES[0]))
+    return messages_of_move(results, step_of(results, name, PLACES[0]))
 
 
 def ends_of_tunnels(path: DirectionPath) -> set[tuple[str, str]]:

@@ -47,6 +47,11 @@ class Pace:
     patience: float
     """How much longer than a scenario says things may take."""
 
+    def probes_per_s(self, scenario: Scenario) -> float:
+        """What one session of a scenario sends: no more than its share of what machines carry."""
+        at_a_time = max(len(step.sessions) for step in scenario.steps)
+        return min(scenario.probes_per_s, self.most_probes_per_s / max(1, at_a_time))
+
 
 USUAL_PACE = Pace(most_probes_per_s=1000.0, patience=1.0)
 PACES = {"vagrant": Pace(most_probes_per_s=10.0, patience=4.0)}
@@ -87,9 +92,7 @@ class Player:
         self.directory = directory
         self.say = say
         pace = PACES.get(reach.kind, USUAL_PACE)
-        at_a_time = max(1, *(len(step.sessions) for step in scenario.steps))
-        usual = min(scenario.probes_per_s, pace.most_probes_per_s / at_a_time)
-        self._probes_per_s = probes_per_s or usual
+        self._probes_per_s = probes_per_s or pace.probes_per_s(scenario)
         self._patience = pace.patience
         self.played: list[Played] = []
         self._capture = Capture(self.runner, sorted(topology.machines))
