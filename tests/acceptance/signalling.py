@@ -28,12 +28,12 @@ def messages_of_move(results: Results, step: Step) -> Counter[str]:
     sent = {
         (m.sender, m.receiver, m.label, m.detail.split(",")[0])
         for m in since
-        if not _renews_an_answer(m, results)
+        if not _comes_with_time(m, results)
     }
     return Counter(label for _, _, label, _ in sent)
 
 
-def _renews_an_answer(message: ChartMessage, results: Results) -> bool:
+def _comes_with_time(message: ChartMessage, results: Results) -> bool:
     """Whether the same was asked or answered long before, and nobody has told that it changed."""
     if message.label not in ("Query", "Answer"):
         return False

@@ -46,7 +46,8 @@ REPEAT_UNSOLICITED_S = 1.0
 @dataclass(slots=True)
 class _AccessLink:
     index: int = 0
-    live: bool = False
+    live: bool | None = None
+    """None while nothing is known of it."""
     losses: int = 0
     questions_left: int = 0
     link_layers: OrderedDict[IPv6Address, str] = field(default_factory=OrderedDict)
@@ -116,7 +117,10 @@ class AccessLinks:
                 self._socket.recv(1)
 
     def link_changed(self, link: Link) -> Iterator[Detached]:
-        """Follow an interface; ask who is there when it has come to life."""
+        """Follow an interface; ask who is there when it has come to life.
+
+        One that has no carrier when it is first heard of may have had one for an earlier run.
+        """
         access = self._links.get(link.name)
         if access is None:
             return
@@ -130,7 +134,7 @@ class AccessLinks:
         elif was_lost or not was_live:
             access.questions_left = QUESTIONS
             self._ask(link.name, access)
-        if was_live and (was_lost or not link.live):
+        if was_live is not False and (was_lost or not link.live):
             access.passed_on.clear()
             yield Detached(link.name)
 

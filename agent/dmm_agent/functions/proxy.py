@@ -25,6 +25,7 @@ from dmm_agent.functions.events import (
     Detached,
     Event,
     HeardOnLink,
+    Inherited,
     Interception,
     Observed,
     ProbeAnswered,
@@ -112,8 +113,8 @@ class Proxy(Function[ProxyOptions]):
             yield from self._plain.handle(event, now)
             return
         match event:
-            case Started():
-                yield from (Probe(link, ALL_NODES) for link in self.context.access_links)
+            case Inherited() | Started():
+                yield from self._begin(event)
             case Attached():
                 yield from self._attached(event, now)
             case Detached(link):
@@ -131,6 +132,13 @@ class Proxy(Function[ProxyOptions]):
                 yield from self._woken(event, now)
             case _:
                 return
+
+    def _begin(self, event: Inherited | Started) -> Iterator[Effect]:
+        """Go on with what an earlier run delivered, and find out who is there."""
+        if isinstance(event, Inherited):
+            self._serving.inherit(event.routes)
+        else:
+            yield from (Probe(link, ALL_NODES) for link in self.context.access_links)
 
     def _woken(self, timer: TimerFired, now: float) -> Iterator[Effect]:
         match timer.key:
@@ -158,6 +166,7 @@ class Proxy(Function[ProxyOptions]):
             yield from self._let_go(before)
         # A copy from now on would have a newer time than what it takes back.
         yield from self._registrations.deregistered(policy.id)
+        yield from self._serving.stop_inherited_on(event.link, but=event.link_local)
         here = Attachment(
             event.link,
             policy.id,
@@ -211,6 +220,7 @@ class Proxy(Function[ProxyOptions]):
     def _detached(self, link: str, now: float) -> Iterator[Effect]:
         self._sessions.forget(link)
         yield CancelTimer(self.name, ("tick", link))
+        yield from self._serving.stop_inherited_on(link)
         gone = self._attachments.get(link)
         if gone is None:
             return
@@ -228,11 +238,17 @@ class Proxy(Function[ProxyOptions]):
         Unanswered probes would tell much later, and packets would go to that link until then. Of
         another network's prefix it may know only that it is not here.
         """
+        if isinstance(change, BindingGone):
+            elsewhere = not self._serving.is_own(change.hnp)
+        else:
+            elsewhere = change.location != self.context.address
+        if not elsewhere:
+            return
+        yield from self._serving.stop_inherited(change.hnp)
         for here in [a for a in self._attachments.values() if change.hnp in a.prefixes]:
             if isinstance(change, BindingGone):
-                if not self._serving.is_own(change.hnp):
-                    yield from self._serving.stop(here, change.hnp)
-            elif change.location != self.context.address:
+                yield from self._serving.stop(here, change.hnp)
+            else:
                 yield from self._detached(here.link, now)
                 yield self._look_later(here.link, now)
 

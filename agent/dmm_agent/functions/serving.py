@@ -15,12 +15,12 @@ from dmm_agent.functions.proxy_messages import MAX_PREFIXES
 from dmm_agent.wire import Timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from ipaddress import IPv6Address, IPv6Network
 
     from dmm_agent.functions.attachments import Attachment
     from dmm_agent.functions.base import Context
-    from dmm_agent.functions.effects import Advertise
+    from dmm_agent.functions.effects import Advertise, Route
     from dmm_agent.functions.proxy import ProxyOptions
     from dmm_agent.wire import BindingAcknowledgement
 
@@ -34,6 +34,24 @@ class Serving:
         self._own_pool = context.directory.named(context.network).mobile_pool
         self.attachments: dict[str, Attachment] = {}
         """By link."""
+        self._inherited: dict[IPv6Network, Delivery] = {}
+        """Those of an earlier run, whose nodes have not been found yet."""
+
+    def inherit(self, routes: Iterable[Route]) -> None:
+        """An earlier run delivered these; that goes on until their node is known to have left."""
+        self._inherited = {r.prefix: r for r in routes if isinstance(r, Delivery)}
+
+    def stop_inherited(self, hnp: IPv6Network) -> Iterator[Effect]:
+        """The prefix is elsewhere."""
+        delivery = self._inherited.pop(hnp, None)
+        if delivery is not None:
+            yield Remove(delivery)
+
+    def stop_inherited_on(self, link: str, but: IPv6Address | None = None) -> Iterator[Effect]:
+        """Nobody is on the link, or nobody but the node of that link-local address."""
+        for delivery in tuple(self._inherited.values()):
+            if delivery.link == link and delivery.link_local != but:
+                yield from self.stop_inherited(delivery.prefix)
 
     def is_home(self, hnp: IPv6Network) -> bool:
         """Whether plain routing brings the prefix here, so that no LM has an entry."""
@@ -52,6 +70,7 @@ class Serving:
                 return
             for other in self.attachments.values():
                 other.prefixes.pop(hnp, None)  # its delivery is replaced, not removed
+            self._inherited.pop(hnp, None)  # so is that of an earlier run
             yield Install(Delivery(hnp, here.link, here.link_local))
         here.lapsed.pop(hnp, None)
         yield from self._withdrawn_no_more(here, hnp)

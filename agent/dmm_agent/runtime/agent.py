@@ -135,7 +135,7 @@ class Agent:
 
     def _open(self, stack: ExitStack, store: Store | None) -> None:
         signalling = self._keep(stack, self._open_signalling())
-        netlink = self._keep(stack, Netlink())
+        self._netlink = netlink = self._keep(stack, Netlink())
         home = self._open_home_signalling(stack)
         hold = self._open_hold_device(stack)
         self._forwarding = self._open_data_plane(netlink, hold)
@@ -172,8 +172,7 @@ class Agent:
         if access is not None:
             self._watch(stack, access, lambda: self._hear(access))
             monitor = self._keep(stack, LinkMonitor())
-            self._watch(stack, monitor, lambda: self._links_changed(monitor, access, netlink))
-            self._follow(access, list_links(netlink))
+            self._watch(stack, monitor, lambda: self._links_changed(monitor, access))
 
     def _keep(self, stack: ExitStack, thing: ClosableT) -> ClosableT:
         stack.callback(thing.close)
@@ -270,6 +269,8 @@ class Agent:
         self._executor.inherit()
         self._restore()
         self._executor.handle(Started())
+        if self._access is not None:
+            self._follow(self._access, list_links(self._netlink))
         loop.call_later(self._adoption_grace_s, self._executor.sweep)
         if self._mobile_node is not None:
             self._executor.handle_all(self._mobile_node.begin())
@@ -307,9 +308,9 @@ class Agent:
     def _hear(self, access: AccessLinks) -> None:
         self._executor.handle_all(access.read())
 
-    def _links_changed(self, monitor: LinkMonitor, access: AccessLinks, netlink: Netlink) -> None:
+    def _links_changed(self, monitor: LinkMonitor, access: AccessLinks) -> None:
         links = monitor.read()
-        self._follow(access, list_links(netlink) if links is None else links)
+        self._follow(access, list_links(self._netlink) if links is None else links)
 
     def _follow(self, access: AccessLinks, links: Iterable[Link]) -> None:
         self._executor.handle_all(event for link in links for event in access.link_changed(link))

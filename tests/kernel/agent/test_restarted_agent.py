@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP3, inside, run, until
-from tests.kernel.agent.test_agent_process import away_from_home
+from tests.kernel.agent.test_agent_process import address_in, away_from_home
 
 from dmm_agent.dataplane.layout import METRIC_BINDING, TABLE_BOUND, TABLE_SHORTCUT
 
@@ -79,3 +79,20 @@ def test_what_functions_know_to_be_over_goes_at_once(
 
     left = [(row["kind"], row["adopted"]) for row in agent.ask("routes")]
     assert left == [("BindingRoute", True)]
+
+
+def test_a_node_that_left_meanwhile_is_no_longer_delivered_to(
+    lab: Lab, start: Callable[..., AgentProcess]
+) -> None:
+    agents = [start(host) for host in ("ar1", "gw1")]
+    lab.attach("ar1")
+    lab.solicit()
+    address_in(lab, HNP1)
+    (access_router, _) = agents
+    assert [row["kind"] for row in access_router.ask("routes")] == ["Delivery"]
+    access_router.kill()
+    lab.attach("ar3")
+
+    access_router.start()
+
+    assert access_router.ask("routes") == []

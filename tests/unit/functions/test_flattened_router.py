@@ -13,6 +13,7 @@ from steps import (
     HNP1,
     HNP3,
     MN1_MAC,
+    MN2_MAC,
     Steps,
     all_of,
     attached,
@@ -25,7 +26,7 @@ from steps import (
 )
 
 from dmm_agent.functions.effects import BindingRoute, Delivery, Install, Probe, Remove
-from dmm_agent.functions.events import Observed
+from dmm_agent.functions.events import Detached, Inherited, Observed, Started
 from dmm_agent.functions.proxy_messages import acknowledge
 from dmm_agent.functions.session_discovery import ALL_NODES
 from dmm_agent.simulator.plan import make_plan
@@ -119,3 +120,43 @@ def test_a_prefix_that_is_back_home_is_not_delivered_where_it_visited() -> None:
     effects = visited.receive("ar11", revocation(visited.now + 1), after_s=1)
     assert Remove(DELIVERY) in effects
     assert visited.served() == [str(HNP3)], "its other prefixes are not the home network's matter"
+
+
+# A node that left while no agent was there, over a link without a carrier
+
+
+@pytest.fixture
+def started_anew(home: FlatRouter) -> FlatRouter:
+    """The agent was killed; the node, silent, may be there or not."""
+    home.restart()
+    assert home(Inherited((DELIVERY,))) == []
+    return home
+
+
+def test_what_an_earlier_agent_delivered_stays_while_nobody_says_otherwise(
+    started_anew: FlatRouter,
+) -> None:
+    assert all_of(started_anew(Started()), Remove) == []
+
+
+def test_it_ends_when_the_node_is_registered_elsewhere(started_anew: FlatRouter) -> None:
+    assert Remove(DELIVERY) in started_anew.registers_elsewhere()
+
+
+def test_it_ends_when_somebody_else_is_on_the_link(started_anew: FlatRouter) -> None:
+    effects = started_anew(attached(MN2_MAC))
+    assert Remove(DELIVERY) in effects
+
+
+def test_it_ends_when_the_link_has_no_carrier(started_anew: FlatRouter) -> None:
+    assert all_of(started_anew(Detached("mn2")), Remove) == []
+    assert all_of(started_anew(Detached("mn1")), Remove) == [Remove(DELIVERY)]
+
+
+def test_a_node_that_is_still_there_is_delivered_to_without_a_gap(
+    started_anew: FlatRouter,
+) -> None:
+    effects = started_anew(attached())
+    assert Install(DELIVERY) in effects
+    assert Remove(DELIVERY) not in effects
+    assert all_of(started_anew(Detached("mn1")), Remove) == [Remove(DELIVERY)], "and but once"
