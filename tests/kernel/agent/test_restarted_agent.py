@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.kernel.agent.lab import ADDRESS, CN, HNP1, HNP3, inside, run, until
 from tests.kernel.agent.test_agent_process import address_in, away_from_home
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
     from tests.kernel.agent.agents import AgentProcess
     from tests.kernel.agent.lab import Lab
+
+
+@pytest.fixture
+def stopped(start: Callable[..., AgentProcess]) -> AgentProcess:
+    """The agent of gw1, which has run."""
+    agent = start("gw1")
+    agent.stop()
+    return agent
 
 
 def left_at_gw1(table: int, prefix: object) -> None:
@@ -52,32 +61,26 @@ def test_a_killed_agent_keeps_leases_and_bindings_and_claims_its_routes_again(
 
 
 def test_what_nobody_asks_for_again_is_swept_after_the_grace_period(
-    lab: Lab, start: Callable[..., AgentProcess]
+    stopped: AgentProcess,
 ) -> None:
-    del lab
-    agent = start("gw1")
-    agent.stop()
     left_at_gw1(TABLE_BOUND, HNP1)
 
-    agent.start("--adoption-grace-s", "0.2")
+    stopped.start("--adoption-grace-s", "0.2")
 
-    assert until(lambda: agent.count("events", "swept") == 1)
-    assert agent.ask("routes") == []
+    assert until(lambda: stopped.count("events", "swept") == 1)
+    assert stopped.ask("routes") == []
 
 
 def test_what_functions_know_to_be_over_goes_at_once(
-    lab: Lab, start: Callable[..., AgentProcess]
+    stopped: AgentProcess,
 ) -> None:
     """Where nobody visits, nobody needs a shortcut for visitors."""
-    del lab
-    agent = start("gw1")
-    agent.stop()
     left_at_gw1(TABLE_BOUND, HNP1)
     left_at_gw1(TABLE_SHORTCUT, HNP3)
 
-    agent.start()
+    stopped.start()
 
-    left = [(row["kind"], row["adopted"]) for row in agent.ask("routes")]
+    left = [(row["kind"], row["adopted"]) for row in stopped.ask("routes")]
     assert left == [("BindingRoute", True)]
 
 
