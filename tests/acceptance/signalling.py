@@ -20,17 +20,14 @@ def messages_in(results: Results, step: Step) -> list[ChartMessage]:
 
 
 def messages_of_move(results: Results, step: Step) -> Counter[str]:
-    """Those since the step's move by type, each counted once however often it was sent.
+    """Those since the step's move by type, each counted once however often it had to be said.
 
-    Without those that renew an answer of before.
+    Where machines are slow, one that is late or refused for its time is repeated, and whoever
+    passes it on repeats that. Without those that renew an answer of before.
     """
     since = [m for m in messages_in(results, step) if m.at_ms >= step.moves[0].at_ms]
-    sent = {
-        (m.sender, m.receiver, m.label, m.detail.split(",")[0])
-        for m in since
-        if not _comes_with_time(m, results)
-    }
-    return Counter(label for _, _, label, _ in sent)
+    said = {(_ends(m), _prefixes(m)) for m in since if not _comes_with_time(m, results)}
+    return Counter(label for (_, _, label), _ in said)
 
 
 def _comes_with_time(message: ChartMessage, results: Results) -> bool:
@@ -39,11 +36,15 @@ def _comes_with_time(message: ChartMessage, results: Results) -> bool:
         return False
     about = _prefixes(message)
     before = [m for m in results.messages if m.at_ms < message.at_ms and _prefixes(m) == about]
-    ends = (message.sender, message.receiver, message.label)
-    same = [m.at_ms for m in before if (m.sender, m.receiver, m.label) == ends]
+    same = [m.at_ms for m in before if _ends(m) == _ends(message)]
     changed = [m.at_ms for m in before if m.label == "UPN"]
-    return bool(same) and message.at_ms - max(same[0], *changed) >= KEPT_FOR_S * 1000
+    return bool(same) and message.at_ms - max([same[0], *changed]) >= KEPT_FOR_S * 1000
 
 
-def _prefixes(message: ChartMessage) -> list[str]:
-    return [fact for fact in message.detail.split(", ") if "/" in fact]
+def _ends(message: ChartMessage) -> tuple[str, str, str]:
+    """From where to where it goes, and its type."""
+    return message.sender, message.receiver, message.label
+
+
+def _prefixes(message: ChartMessage) -> tuple[str, ...]:
+    return tuple(fact for fact in message.detail.split(", ") if "/" in fact)
