@@ -20,10 +20,21 @@ def messages_in(results: Results, step: Step) -> list[ChartMessage]:
 
 
 def messages_of_move(results: Results, step: Step) -> Counter[str]:
-    """Those since the step's move by type, each counted once however often it had to be said.
+    """What the step's move costs: messages by type, each once however often it was sent.
 
-    Where machines are slow, one that is late or refused for its time is repeated, and whoever
-    passes it on repeats that. Without those that renew an answer of before.
+    Nothing else is said in such a step, unless machines are slow.
+    """
+    if results.machines != "namespace":
+        return _said_by_slow_machines(results, step)
+    sent = {(_ends(m), m.detail.split(",")[0]) for m in messages_in(results, step)}
+    return Counter(label for (_, _, label), _ in sent)
+
+
+def _said_by_slow_machines(results: Results, step: Step) -> Counter[str]:
+    """Each since the move once however often it had to be said, without those that come with time.
+
+    One that is late or refused for its time is said again under another sequence number, and
+    whoever passes it on does the same.
     """
     since = [m for m in messages_in(results, step) if m.at_ms >= step.moves[0].at_ms]
     said = {(_ends(m), _prefixes(m)) for m in since if not _comes_with_time(m, results)}
