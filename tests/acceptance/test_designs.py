@@ -102,6 +102,22 @@ def went_by(path: DirectionPath, host: str) -> bool:
     return any(host in (segment.start, segment.end) for segment in ends)
 
 
+def visitor_goes_by(results: Results, place: str, home: str) -> bool:
+    """Whether a visitor's first packets go by its home, while the MR there asks for a better way.
+
+    The first may be TCP's. On slow machines, which send little, the next probe may come when the
+    answer is there: it takes the direct route, but was sent after the question.
+    """
+    away = step_of(results, "away", place)
+    reverse = away.path.reverse
+    if went_by(reverse, home) or results.machines == "namespace":
+        return went_by(reverse, home)
+    _, access_router, gateway, *_ = reverse.after
+    direct_ms = next(seen.first_ms for seen in reverse.observed if seen.hosts == reverse.after)
+    between = [m for m in messages_in(results, away) if away.moves[0].at_ms <= m.at_ms < direct_ms]
+    return any(m.label == "Query" and m.sender in (access_router, gateway) for m in between)
+
+
 for_every_profile = pytest.mark.parametrize("profile", PROFILES)
 for_every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -200,7 +216,7 @@ def test_where_mrs_are_told_the_first_packet_meets_the_home_which_tells(played: 
 def test_only_who_has_to_ask_sends_the_first_packets_of_a_visitor_by_its_home(
     played: Results, place: str, *, by_home: bool
 ) -> None:
-    assert went_by(step_of(played, "away", place).path.reverse, "gw1") == by_home
+    assert visitor_goes_by(played, place, "gw1") == by_home
 
 
 @for_every_place
