@@ -19,6 +19,11 @@ def messages_in(results: Results, step: Step) -> list[ChartMessage]:
     return [m for m in results.messages if m.signalling and step.at_ms <= m.at_ms < end_ms]
 
 
+def messages_since_move(results: Results, step: Step) -> list[ChartMessage]:
+    """Those from the step's first move on."""
+    return [m for m in messages_in(results, step) if m.at_ms >= step.moves[0].at_ms]
+
+
 def messages_of_move(results: Results, step: Step) -> Counter[str]:
     """What the step's move costs: messages by type, each once however often it was sent.
 
@@ -36,7 +41,7 @@ def _said_by_slow_machines(results: Results, step: Step) -> Counter[str]:
     One that is late or refused for its time is said again under another sequence number, and
     whoever passes it on does the same.
     """
-    since = [m for m in messages_in(results, step) if m.at_ms >= step.moves[0].at_ms]
+    since = messages_since_move(results, step)
     said = {(_ends(m), _prefixes(m)) for m in since if not _comes_with_time(m, results)}
     return Counter(label for (_, _, label), _ in said)
 

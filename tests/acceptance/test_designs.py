@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from labs import lab_of_its_own
-from signalling import messages_in, messages_of_move
+from signalling import messages_in, messages_of_move, messages_since_move
 from tests.playing import ROOT
 
 from dmm_testbed.report.designs import write_designs
@@ -110,12 +110,13 @@ def visitor_goes_by(results: Results, place: str, home: str) -> bool:
     """
     away = step_of(results, "away", place)
     reverse = away.path.reverse
-    if went_by(reverse, home) or results.machines == "namespace":
-        return went_by(reverse, home)
+    by_home = went_by(reverse, home)
+    if by_home or results.machines == "namespace":
+        return by_home
     _, access_router, gateway, *_ = reverse.after
     direct_ms = next(seen.first_ms for seen in reverse.observed if seen.hosts == reverse.after)
-    between = [m for m in messages_in(results, away) if away.moves[0].at_ms <= m.at_ms < direct_ms]
-    return any(m.label == "Query" and m.sender in (access_router, gateway) for m in between)
+    before = [m for m in messages_since_move(results, away) if m.at_ms < direct_ms]
+    return any(m.label == "Query" and m.sender in (access_router, gateway) for m in before)
 
 
 for_every_profile = pytest.mark.parametrize("profile", PROFILES)
